@@ -19,10 +19,13 @@ static void note_left_out(struct admin *a, const struct json_doc *doc) {
   }
   struct buffer policy = {0};
   answer_text(doc, 0, "unknown_fields", &policy);
-  bool dropped = strcmp(buffer_z(&policy), "drop") == 0;
+  const char *word = buffer_z(&policy);
   note(a, "%s no place in the schema and would %s%s; add a field for each, or a map named extra",
        counted_text((uint64_t)answer_int(doc, 0, "left_out", 0), "field has", "fields have", count),
-       dropped ? "not be published" : "go in the header ce_extra", buffer_z(&names));
+       strcmp(word, "drop") == 0    ? "not be published"
+       : strcmp(word, "whole") == 0 ? "stay in the value, which is the payload whole"
+                                    : "go in the header ce_extra",
+       buffer_z(&names));
   buffer_release(&policy);
   buffer_release(&names);
 }

@@ -220,7 +220,7 @@ class AsyncApi(Schemas):
         script = ('const {Parser} = require("@asyncapi/parser"); new Parser().parse(require("fs").readFileSync(0, "utf8")).then(r => console.log('
                   'JSON.stringify({faults: r.diagnostics.filter(d => d.severity < 2).map(d => d.message), channels: r.document && Object.fromEntries('
                   'r.document.channels().all().map(c => [c.address(), c.messages().all().map(m => m.name())]))})))')
-        for more in ({}, {"encoding.framing": "json"}, {"encoding.unknown_names": "refuse"}, {"encoding.unknown_fields": "refuse"}):
+        for more in ({}, {"encoding.framing": "json"}, {"encoding.framing": "cloudevents"}, {"encoding.unknown_names": "refuse"}, {"encoding.unknown_fields": "refuse"}):
             self.options.update(more)
             document = self.run_cli("schema", "export", "--format", "asyncapi", expect=0).stdout()
             done = subprocess.run(["node", "-e", script], input=document, env={**os.environ, "NODE_PATH": str(PARSER / "node_modules")},
@@ -251,6 +251,14 @@ class AsyncApi(Schemas):
                 self.check(api, message["payload"], shown)
                 self.assertEqual(message["bindings"]["kafka"]["key"]["description"], "order_id, else the event's id")
         self.assertEqual(sorted(seen), ["t.placed", "t.tree", "t.unknown"])
+        for framing in ("json", "cloudevents"):
+            self.options["encoding.framing"] = framing
+            id = self.entry("t.placed", {"order_id": "o-2", "total": 19.9, "tenant": "x", "lines": [{"n": 1}]})
+            self.run_worker("--once", expect=0)
+            (record,) = [record for record in self.drain("orders") if record.headers["ce_id"].decode() == id]
+            message = self.export("--format", "asyncapi")["components"]["messages"]["t.placed"]
+            self.assertEqual(message["contentType"], record.headers["content-type"].decode())
+            self.check(api, message["payload"], json.loads(record.value))
         one = self.export("t.placed", "--format", "asyncapi")
         self.assertEqual((list(one["channels"]), list(one["components"]["messages"])), ([self.topic("orders")], ["t.placed"]))
 

@@ -206,7 +206,7 @@ class RegistryIds(harness.BusTest):
     def test_routes_have_framings_and_subjects_of_their_own(self):
         (self.folder / "sent.avsc").write_text(json.dumps({**PLACED, "name": "Sent"}))
         self.options |= {"routing.order.framing": "confluent-header", "routing.order.subject": "record", "routing.order.sent.framing": "cloudevents",
-                         "routing.order.paid.framing": "raw"}
+                         "routing.order.paid.framing": "raw", "cloudevents.dataschema": "/"}
         id = self.registry.register("shop.Placed", json.dumps(PLACED, separators=(",", ":")))
         for number, name in enumerate(("order.placed", "order.sent", "order.paid")):
             self.place(number, name, order="o")
@@ -220,7 +220,9 @@ class RegistryIds(harness.BusTest):
         self.assertEqual([one["value"] for one in told], [{"order_id": "o"}] * 3)
         self.assertEqual([records[name].headers["content-type"] for name in ("order.placed", "order.sent", "order.paid")],
                          [b"application/avro", b"application/cloudevents+json; charset=UTF-8", b"application/avro"])
+        self.assertEqual({name for name, record in records.items() if "ce_dataschema" in record.headers}, {"order.placed", "order.paid"})
         event = json.loads(records["order.sent"].value)
+        self.assertNotIn("dataschema", event)
         self.assertEqual([event[name] for name in ("specversion", "id", "type", "datacontenttype", "data")],
                          ["1.0", "e-1", "order.sent", "application/json", {"order_id": "o"}])
         self.assertEqual([event["source"].encode(), event["time"].encode()], [records["order.sent"].headers[h] for h in ("ce_source", "ce_time")])
@@ -321,6 +323,7 @@ class RegistryIds(harness.BusTest):
         for options, said in (({"registry.subject": "topic"}, "several types of events (order.paid, order.placed)"),
                               ({"registry.url": None, "encoding.framing": "confluent"}, "needs a schema registry; set registry.url"),
                               ({"registry.url": None, "routing.order.paid.framing": "confluent-header"}, "confluent-header of order.paid needs"),
+                              ({"registry.url": None, "routing.order.framing": "confluent-json"}, "the framing confluent-json of order needs"),
                               ({"registry.url": "ftp://x"}, "registry.url"),
                               ({"registry.password": "canary-4471"}, "registry.username")):
             with self.subTest(options=options):

@@ -263,6 +263,25 @@ class Register(harness.BusTest):
             again = json.loads(self.register("--all", "-o", "json", expect=0).stdout())
             self.assertEqual((again["there"], again["registered"]), (3, 0))
 
+    def test_json_schemas(self):
+        """As Avro's, of a type that the registry tells by the id; one that changes is another version."""
+        subjects = sorted(map(self.subject, ("busbridge.Payload", "shop.Paid", "shop.Placed")))
+        self.options["encoding.framing"] = "confluent-json"
+        for registry in (two, three):
+            self.options["registry.url"] = registry.url
+            self.put("paid", PAID)
+            self.assertEqual(self.register("--all", "--dry-run", expect=0).stdout().count("would be registered"), 3)
+            told = json.loads(self.register("--all", "-o", "json", expect=0).stdout())
+            self.assertEqual((told["registered"], sorted(one["subject"] for one in told["schemas"])), (3, subjects))
+            for one in told["schemas"]:
+                there = registry.ask(f"/schemas/ids/{one['id']}")[1]
+                self.assertEqual((there["schemaType"], json.loads(there["schema"])),
+                                 ("JSON", json.loads(self.run_cli("schema", "export", one["event"], expect=0).stdout())))
+            self.assertEqual(json.loads(self.register("--all", "-o", "json", expect=0).stdout())["there"], 3)
+            self.put("paid", {**PAID, "fields": [*PAID["fields"], {"name": "amount", "type": "long", "default": 0}]})
+            self.register("order.paid", expect=0)
+            self.assertEqual(registry.ask(f"/subjects/{self.subject('shop.Paid')}/versions")[1], [1, 2])
+
     def test_what_the_registry_refuses_is_told_with_its_reason(self):
         self.options["registry.url"] = two.url
         self.register("--all", expect=0)

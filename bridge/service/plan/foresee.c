@@ -2,9 +2,7 @@
  * Any thread; a crash leaves nothing. */
 #include "bridge/service/plan/foresee.h"
 
-enum framing foresee_framing(const struct plan *plan, const struct route *route) {
-  return route->framing == FRAMING_AUTO ? plan->catalog.framing : route->framing;
-}
+#include "bridge/service/plan/framings.h"
 
 enum reason foresee(const struct plan *plan, const struct routing *routing, struct catalog *catalog,
                     const struct json_doc *doc, const struct event *event, struct arena *arena,
@@ -13,9 +11,9 @@ enum reason foresee(const struct plan *plan, const struct routing *routing, stru
   enum reason reason = routing_route(routing, doc, event, arena, route, err);
   *topic_known = reason == REASON_NONE;
   if (reason != REASON_NONE) return reason;
-  const struct catalog_way way = {.unknown_fields = route->unknown_fields,
-                                  .framing = foresee_framing(plan, route),
-                                  .trial = true};
+  struct catalog_way way = {
+      .unknown_fields = route->unknown_fields, .framing = FRAMING_AUTO, .trial = true};
+  (void)plan_framing(plan, routing, route->name, &way.framing, NULL);
   catalog_way(catalog, &way);
   reason = catalog_encode(catalog, doc, event, route->name, 0, &record, err);
   if (reason == REASON_NONE && record.failed) reason = REASON_NO_MEMORY;

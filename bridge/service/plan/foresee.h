@@ -11,6 +11,5 @@
 enum reason foresee(const struct plan *plan, const struct routing *routing, struct catalog *catalog,
                     const struct json_doc *doc, const struct event *event, struct arena *arena,
                     struct route *route, bool *topic_known, struct error *err);
-enum framing foresee_framing(const struct plan *plan, const struct route *route);
 
 #endif

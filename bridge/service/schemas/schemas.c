@@ -6,6 +6,7 @@
 #include "bridge/base/durable.h"
 #include "bridge/base/words.h"
 #include "bridge/service/operations.h"
+#include "bridge/service/plan/framings.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -179,6 +180,15 @@ static void write_left_out(const struct schemas *s, const char *event, struct bu
   buffer_add_char(json, ']');
 }
 
+static const char *policy_of(const struct trial *t, struct span name) {
+  const struct schemas *s = t->schemas;
+  enum framing framing;
+  if (plan_framing(&s->plan, s->routing, name, &framing, NULL) && framing_is_json(framing))
+    return "whole";
+  if (t->route.unknown_fields) return t->route.unknown_fields;
+  return s->plan.catalog.unknown_fields == UNKNOWN_DROP ? "drop" : "carry";
+}
+
 static void write_trial(const struct trial *t, enum reason reason, struct buffer *json) {
   struct schemas *s = t->schemas;
   struct span name = routing_canonical(s->routing, t->event);
@@ -204,10 +214,7 @@ static void write_trial(const struct trial *t, enum reason reason, struct buffer
   member_text_or_null(json, &first, "remedy",
                       span_of(reason == REASON_NONE ? "" : reason_remedy(reason)));
   member_int(json, &first, "left_out", (int64_t)schema.left_out);
-  member_text(json, &first, "unknown_fields",
-              span_of(t->route.unknown_fields                          ? t->route.unknown_fields
-                      : s->plan.catalog.unknown_fields == UNKNOWN_DROP ? "drop"
-                                                                       : "carry"));
+  member_text(json, &first, "unknown_fields", span_of(policy_of(t, name)));
   write_left_out(s, schema.event_name, json, &first);
   member_int(json, &first, "cut_numbers", (int64_t)schema.cut_numbers);
   buffer_add_char(json, '}');

@@ -28,7 +28,7 @@ MUST_CHECK enum status schemas_text(struct schemas *s, struct span event, struct
  * dead letter it would become. own: it has a schema of its own (else it goes in the envelope, near
  * names what may have been meant).
  * {"version":1,"event","name","topic","schema","own":bool,"near":..|null,"fits":bool,"reason":..|null,"error":..|null,
- * "remedy":..|null,"left_out":N,"unknown_fields":"carry"|"drop","unknown":["payload.b",...],"cut_numbers":N}
+ * "remedy":..|null,"left_out":N,"unknown_fields":"carry"|"drop"|"whole","unknown":["payload.b",...],"cut_numbers":N}
  */
 MUST_CHECK enum status schemas_check(struct schemas *s, struct span event, struct span payload,
                                      struct buffer *json, struct error *err);

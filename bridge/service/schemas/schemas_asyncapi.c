@@ -178,6 +178,20 @@ static enum status put_avro(struct schemas *s, const struct catalog_schema *sche
   return st;
 }
 
+/* What it is, in words, and its schema. */
+static void put_payload(const struct catalog_schema *schema, enum framing framing, const char *key,
+                        struct buffer *out) {
+  bool event = framing == FRAMING_CLOUDEVENTS;
+  buffer_add_z(out, schema->whole ? "\"Events whose name has no schema: what the envelope carries\""
+                    : event       ? "\"A CloudEvent; data is the payload as it was written\""
+                    : framing_is_json(framing) ? "\"The payload as it was written\""
+                                               : "\"Avro; payload is what it stands for in JSON\"");
+  buffer_add_z(out, ", \"payload\": ");
+  if (event) buffer_add_z(out, "{\"type\": \"object\", \"properties\": {\"data\": ");
+  buffer_printf(out, "{\"$ref\": \"" SCHEMAS "%s\"}", key);
+  if (event) buffer_add_z(out, "}, \"required\": [\"data\"]}");
+}
+
 static enum status put_message(struct schemas *s, const struct catalog_schema *schema,
                                struct buffer *out, struct error *err) {
   struct span event = span_of(schema->event_name);
@@ -190,10 +204,7 @@ static enum status put_message(struct schemas *s, const struct catalog_schema *s
   json_write_string(out, event);
   buffer_printf(out, ", \"title\": \"%s\", \"contentType\": \"%s\", \"summary\": ", buffer_z(&key),
                 framing_content_type(framing));
-  buffer_add_z(out, schema->whole ? "\"Events whose name has no schema: what the envelope carries\""
-                    : framing_is_json(framing) ? "\"The payload as it was written\""
-                                               : "\"Avro; payload is what it stands for in JSON\"");
-  buffer_printf(out, ", \"payload\": {\"$ref\": \"" SCHEMAS "%s\"}", buffer_z(&key));
+  put_payload(schema, framing, buffer_z(&key), out);
   put_headers(s, schema, &route, out);
   put_key(&route, out);
   enum status st = framing_is_json(framing) ? ST_OK : put_avro(s, schema, out, err);

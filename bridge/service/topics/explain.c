@@ -6,6 +6,7 @@
 #include "bridge/service/operations.h"
 #include "bridge/service/plan/configure.h"
 #include "bridge/service/plan/foresee.h"
+#include "bridge/service/plan/framings.h"
 #include "bridge/service/plan/key_rules.h"
 
 enum { ASK_MS = 3000 };
@@ -133,15 +134,16 @@ static void write_headers(const struct way *w, struct buffer *json, bool *first)
 static void write_schema(const struct way *w, struct buffer *json, bool *first) {
   struct catalog_schema schema;
   struct span file = {0};
+  enum framing framing = w->plan.catalog.framing;
+  (void)plan_framing(&w->plan, w->routing, w->reasons.name, &framing, NULL);
   for (size_t i = 0; catalog_schema_at(w->catalog, i, &schema); i++)
     if (span_is(w->reasons.name, schema.event_name) ||
         (!file.len && !strcmp(schema.event_name, "envelope")))
       file = span_of(schema.file);
   member_text_or_null(json, first, "framing_by", span_of(w->reasons.by[ROUTE_FRAMING]));
   member_text_or_null(json, first, "schema", w->routed ? file : (struct span){0});
-  member_text(json, first, "framing", span_of(framing_word(foresee_framing(&w->plan, &w->route))));
-  member_text(json, first, "content_type",
-              span_of(framing_content_type(foresee_framing(&w->plan, &w->route))));
+  member_text(json, first, "framing", span_of(framing_word(framing)));
+  member_text(json, first, "content_type", span_of(framing_content_type(framing)));
 }
 
 static void write_way(const struct way *w, struct buffer *json) {
