@@ -84,6 +84,7 @@ static enum status run_check(struct keys *k, struct redis *r, void *job, struct 
       words[i + 1] = (struct span){names.ptr + at, prefix + j->ids[i].len};
       at += words[i + 1].len;
     }
+    BUG_ON(at != names.len);
     st = redis_append(r, words, j->count + 1, err);
   }
   if (st == ST_OK) st = redis_expect_values(r, j->count, j->seen, j->place, j->arena, err);
@@ -215,6 +216,7 @@ static enum status set_some_due(struct keys *k, bool now, bool *more, struct err
   if (!now && !line_may_try(k, &k->set, err)) return ST_UNAVAILABLE;
   enum status st = k->due.read(k->due.ctx, list, AT_A_TIME, &count, err);
   if (st != ST_OK || count == 0) return st;
+  BUG_ON(count > AT_A_TIME);
   struct set_job job = {list, count, done};
   st = line_exchange_now(k, &k->set, run_set, &job, err);
   if (st == ST_OK) st = k->due.drop(k->due.ctx, err);

@@ -83,6 +83,7 @@ static void add_length(struct buffer *out, char mark, size_t n) {
 enum status redis_append(struct redis *r, const struct span *words, size_t count,
                          struct error *err) {
   struct buffer *command = &r->command;
+  BUG_ON(!r->context || !count);
   buffer_clear(command);
   add_length(command, '*', count);
   for (size_t i = 0; i < count; i++) {
@@ -99,6 +100,7 @@ enum status redis_append(struct redis *r, const struct span *words, size_t count
 
 static enum status receive(struct redis *r, redisReply **reply, struct error *err) {
   void *got = NULL;
+  BUG_ON(!r->context);
   errno = 0;
   if (redisGetReply(r->context, &got) != REDIS_OK || !got) return broken(r, errno, err);
   *reply = got;

@@ -167,6 +167,43 @@ def broken_rules(path, text):
                 yield number, f"{RULES_OF[rule[0]]} has no {rule}"
 
 
+@lru_cache
+def held_rules():
+    return frozenset(rule for path in files() if path.parts[0] == "bridge" and path.name != "rules.h" and path.suffix in (".c", ".h")
+                     for rule in re.findall(r"\bBUG_ON_RULE\(([LS]\d+),", read(path)))
+
+
+def rules_held(path, text):
+    """A rule is looked at where the code could break it."""
+    for number, line in lines(text) if path.name == "rules.h" else []:
+        for rule in re.findall(r"^#define RULE_([LS]\d+)\b", line):
+            if rule not in held_rules():
+                yield number, f"{rule}: no BUG_ON_RULE looks at it"
+
+
+def rules_of_mistakes(path, text):
+    """A seeded mistake names at its end, in brackets, the rules of which it breaks one: those whose row names it."""
+    mistakes = {"tests/model/run": r"^([A-Z_]+) +\w+ +(?:quick|full) +([^(\n].*)$",
+                "tests/crash/seeds": r'^ +Seed\("(\w+)",\s*"([^"]*)"'}.get(str(path))
+    tables = [(letter + rule, row) for letter in "LS" for rule, row in rows(RULES_OF[letter], letter)] if mistakes else []
+    for match in re.finditer(mistakes, text, re.M) if mistakes else []:
+        name, what = match.groups()
+        said = set(re.findall(r"\b[LS]\d+\b", (re.findall(r"\([^()]*\)$", what) or [""])[0]))
+        named = {rule for rule, row in tables if f"`{name}`" in row.split("|")[1]}
+        if said != named:
+            yield text.count("\n", 0, match.start()) + 1, f"{name} breaks {' '.join(sorted(said)) or 'no rule'}, the tables say {' '.join(sorted(named)) or 'none'}"
+
+
+def tests_of_rules(path, text):
+    """suite.name (`a_test`): that suite has it."""
+    for number, line in lines(text) if is_page(path) else []:
+        for kind, name, tests in re.findall(rf"\b({SUITES})\.(\w+) \(((?:`\w+`(?:, )?)+)\)", line):
+            sources = [read(file) for file in files() if file.stem == f"{name}_test" and file.parts[:2] == ("tests", kind)]
+            for test in re.findall(r"`(\w+)`", tests):
+                if not any(re.search(rf"\b{test}\b", source) for source in sources):
+                    yield number, f"{kind}.{name} has no test {test}"
+
+
 # ---- names in the sources
 
 @lru_cache
@@ -205,6 +242,10 @@ RULES = {
     numbered_rules: [("bridge/relay/x.c", "/* L99 */"), ("bridge/outbox/x.h", "/* S99 */"), ("tests/x.md", "as I99 says"), ("bridge/outbox/x.c", "/* S99. */")],
     words_of_rules: [("bridge/relay/rules.h", '#define RULE_L1 \\\n  "Anything else."\n')],
     broken_rules: [("bridge/relay/x.c", "  BUG_ON_RULE(L99, true);")],
+    rules_held: [("bridge/relay/rules.h", "#define RULE_L99 \\\n")],
+    rules_of_mistakes: [("tests/model/run", "NO_FENCING  blind  quick  words (L1)\n"), ("tests/model/run", "NO_FENCING  blind  quick  words\n"),
+                        ("tests/crash/seeds", '    Seed("no_fencing", "words (L14, S1)", ZOMBIE, {}, [')],
+    tests_of_rules: [("bridge/relay/PROTOCOL.md", "| L9 | Words. | unit.settle (`no_such_test`) |"), ("README.md", "integration.nothing (`test_a`)")],
     names: [("bridge/README.md", "`relay/nothing.c`"), ("bridge/README.md", "`no_such_name`"), ("bridge/README.md", "`NO_SUCH_NAME`")],
 }
 

@@ -140,6 +140,7 @@ static bool clear_any(void *ctx, const char *name, unsigned char type) {
 void leftover_clear_all(struct state *s, enum side side) {
   struct clearing c = {.state = s, .side = side};
   if (state_tmp(s) < 0) return;
+  BUG_ON_RULE(S16, state_lock_holder(s) != getpid());
   enum status st = folder_walk(state_tmp(s), clear_any, &c, NULL);
   (void)st;
 }

@@ -91,6 +91,7 @@ static enum status name_left(struct fs_site *s, const struct fs_ref *ref, const 
   const struct leftover l = {
       .content = st->st_ino, .old = ref->stamp, .place = ref->place, .name = name};
   leftover_name(&l, left);
+  BUG_ON_RULE(S6, !leftover_is(left));
   enum status done = durable_move(folder, tmp, folder, left, err);
   if (done == ST_OK) return ST_OK;
   fs_tmp_drop(s, ref->place, tmp);

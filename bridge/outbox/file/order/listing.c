@@ -114,6 +114,7 @@ static void end_listing(struct fs_reader *s, const struct listing *l, bool whole
   size_t twice = whole ? mark_twice(s) : 0;
   mutex_lock(&s->shared->lock);
   f->listing_on = false;
+  BUG_ON_RULE(S17, f->gone_during > f->gone);
   if (whole) {
     f->known = less(l->seen.known, f->gone_during + twice);
     f->queued = s->shared->queue.count - s->queue_again;

@@ -9,6 +9,7 @@
 #include "bridge/base/thread.h"
 #include "bridge/base/words.h"
 #include "bridge/outbox/file/site/forms.h"
+#include "bridge/outbox/rules.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -135,7 +136,7 @@ static enum status open_id(struct state *s, struct error *err) {
 
 enum status state_renew_id(struct state *s, struct error *err) {
   char id[40];
-  BUG_ON(s->lock < 0 || s->tmp < 0);
+  BUG_ON_RULE(S16, s->lock < 0 || s->tmp < 0);
   uuid_make(s->clock, id);
   memcpy(id + 36, "\n", 2);
   enum status st = state_replace(s, "id", span_of(id), err);

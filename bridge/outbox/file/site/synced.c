@@ -9,6 +9,7 @@ enum status fs_sync_fd(struct fs_site *s, int folder, struct error *err) {
   mutex_lock(&s->syncing);
   enum status st = durable_sync_folder(folder, &why);
   if (st != ST_OK && s->unsynced.status == ST_OK) s->unsynced = why;
+  BUG_ON_RULE(S8, st != ST_OK && s->unsynced.status == ST_OK);
   mutex_unlock(&s->syncing);
   if (st != ST_OK && err) *err = why;
   return st;
