@@ -2,7 +2,7 @@
  * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/base/words.h"
 #include "bridge/encoding/catalog_parts.h"
-#include "bridge/encoding/quote.h"
+#include "bridge/encoding/types/quote.h"
 
 #define COMPONENT "encoding"
 

@@ -1,8 +1,8 @@
 /* Decodes values: by content type, by fingerprint, else by their first bytes.
  * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/catalog_parts.h"
-#include "bridge/encoding/decode.h"
-#include "bridge/encoding/quote.h"
+#include "bridge/encoding/types/quote.h"
+#include "bridge/encoding/values/decode.h"
 
 #include <strings.h>
 

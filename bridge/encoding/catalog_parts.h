@@ -4,9 +4,9 @@
 
 #include "bridge/base/table.h"
 #include "bridge/encoding/catalog.h"
-#include "bridge/encoding/encode.h"
-#include "bridge/encoding/entries.h"
-#include "bridge/encoding/left_out.h"
+#include "bridge/encoding/folders/entries.h"
+#include "bridge/encoding/left_out/left_out.h"
+#include "bridge/encoding/values/encode.h"
 
 enum { CATALOG_HEAD = 10 }; /* of single-object framing: C3 01 and the fingerprint */
 

@@ -2,8 +2,8 @@
  * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/base/words.h"
 #include "bridge/encoding/catalog_parts.h"
-#include "bridge/encoding/inline.h"
-#include "bridge/encoding/json_schema.h"
+#include "bridge/encoding/json_schema/inline.h"
+#include "bridge/encoding/json_schema/json_schema.h"
 
 bool catalog_frozen(const struct catalog *c, struct span event_name, size_t n,
                     struct catalog_schema *out) {

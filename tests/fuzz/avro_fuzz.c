@@ -2,8 +2,8 @@
  * every kind. What is accepted is one line of JSON, and what the encoder makes of that line is
  * decoded to the same line. */
 #include "bridge/encoding/catalog.h"
-#include "bridge/encoding/decode.h"
-#include "bridge/encoding/encode.h"
+#include "bridge/encoding/values/decode.h"
+#include "bridge/encoding/values/encode.h"
 
 static const char every_kind[] =
     "{\"type\": \"record\", \"name\": \"K\", \"fields\": [{\"name\": \"n\", \"type\": \"null\"}, {\"name\": \"b\", \"type\": "

@@ -1,7 +1,7 @@
 /* schema_fuzz.c - any text as a schema. What is accepted has a canonical form that is accepted too
  * and is its own canonical form; what is refused says so with a line. avro-c is given nothing that
  * makes it fall over. */
-#include "bridge/encoding/schema.h"
+#include "bridge/encoding/types/schema.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

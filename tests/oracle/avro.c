@@ -7,9 +7,9 @@
  *   encode SCHEMA JSON         the value's bytes in hex
  *   decode SCHEMA HEX          the value as JSON
  * What is refused is answered by "error" and the words. */
-#include "bridge/encoding/compatibility.h"
-#include "bridge/encoding/decode.h"
-#include "bridge/encoding/encode.h"
+#include "bridge/encoding/comparing/compatibility.h"
+#include "bridge/encoding/values/decode.h"
+#include "bridge/encoding/values/encode.h"
 
 static void reason(void *ctx, const struct incompatible *i) {
   buffer_printf(ctx, "\t%s %.*s", incompatibility_name(i->what), SPAN_ARGS(i->path));

@@ -1,6 +1,6 @@
 /* Schema resolution rule by rule, the places that are told, and schemas that are out to hurt.
  * Random pairs are judged beside Avro's own library in integration.avro. */
-#include "bridge/encoding/compatibility.h"
+#include "bridge/encoding/comparing/compatibility.h"
 #include "tests/support/test.h"
 
 struct told {

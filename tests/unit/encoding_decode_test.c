@@ -1,7 +1,7 @@
 /* Bytes of strangers: whatever they are, the reader answers with JSON or with the byte that is
  * wrong. */
 #include "bridge/encoding/catalog.h"
-#include "bridge/encoding/decode.h"
+#include "bridge/encoding/values/decode.h"
 #include "tests/support/test.h"
 
 #define FIELDS_OF(fields) "{\"type\": \"record\", \"name\": \"R\", \"fields\": [" fields "]}"

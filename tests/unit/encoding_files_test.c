@@ -1,7 +1,7 @@
 /* The folder that schemas are read from: what is passed over, what is refused, and where it is said
  * to be wrong. */
 #include "bridge/encoding/catalog.h"
-#include "bridge/encoding/schema.h"
+#include "bridge/encoding/types/schema.h"
 #include "tests/support/folder.h"
 #include "tests/support/test.h"
 

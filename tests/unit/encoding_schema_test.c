@@ -1,5 +1,5 @@
 /* The checker of schemas, the canonical form and its fingerprint. */
-#include "bridge/encoding/schema.h"
+#include "bridge/encoding/types/schema.h"
 #include "tests/support/test.h"
 
 #define RECORD(fields) "{\"type\": \"record\", \"name\": \"R\", \"fields\": [" fields "]}"

@@ -4,7 +4,7 @@
 #include "bridge/service/changes/last_schemas.h"
 
 #include "bridge/base/words.h"
-#include "bridge/encoding/compatibility.h"
+#include "bridge/encoding/comparing/compatibility.h"
 
 /* Of texts; the rest of a note that may be read is lines without one, which say less of a change.
  */

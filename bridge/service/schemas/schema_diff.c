@@ -2,7 +2,7 @@
  * The caller's thread; a crash leaves nothing. */
 #include "bridge/base/durable.h"
 #include "bridge/base/words.h"
-#include "bridge/encoding/difference.h"
+#include "bridge/encoding/comparing/difference.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/schemas/schemas_parts.h"
 

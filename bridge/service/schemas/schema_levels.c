@@ -1,7 +1,7 @@
 /* Holds two sets of schemas against each other, by a compatibility level.
  * The caller's thread; a crash leaves nothing. */
 #include "bridge/base/words.h"
-#include "bridge/encoding/compatibility.h"
+#include "bridge/encoding/comparing/compatibility.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/schemas/schemas_parts.h"
 
