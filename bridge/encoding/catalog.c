@@ -8,7 +8,7 @@
 
 /* Opening */
 
-static enum status check_envelope(const struct entry *e, struct error *err) {
+static enum status check_envelope(const struct event_schema *e, struct error *err) {
   static const char *const needed[] = {"id", "name", "created_at", "payload"};
   const size_t count = sizeof needed / sizeof *needed;
   const struct type *t = e->schema.root.type;
@@ -31,9 +31,9 @@ static enum status fill_catalog(struct catalog *c, const struct catalog_config *
   struct set *set = calloc(1, sizeof *set);
   if (!set) return error_set(err, ST_NO_MEMORY, "no memory for the catalog of schemas");
   atomic_store(&c->set, set);
-  enum status st = entries_read(config->folder, &set->entries, err);
+  enum status st = event_schemas_read(config->folder, &set->schemas, err);
   if (st != ST_OK) return st;
-  set->envelope = entries_find(&set->entries, SPAN(ENVELOPE));
+  set->envelope = event_schemas_find(&set->schemas, SPAN(ENVELOPE));
   st = catalog_ids_open(set, config->places, err);
   return st == ST_OK ? check_envelope(set->envelope, err) : st;
 }
@@ -60,7 +60,7 @@ void catalog_close(struct catalog *c) {
   catalog_close(atomic_load(&c->next));
   for (struct set *set = set_of(c), *older; set; set = older) {
     older = set->older;
-    entries_release(&set->entries);
+    event_schemas_release(&set->schemas);
     free(set->places);
     free(set);
   }
@@ -90,13 +90,13 @@ void catalog_replace(struct catalog *c, struct catalog *fresh) {
 }
 
 struct digest catalog_texts(const struct catalog *c) {
-  return set_of(c)->entries.texts;
+  return set_of(c)->schemas.texts;
 }
 
 /* Its events are encoded by other schemas from now on. */
 static void nobody_waits(const struct set *set) {
-  for (size_t i = 0; i < set->entries.count; i++)
-    atomic_store(&set->entries.list[i].id.wanted, false);
+  for (size_t i = 0; i < set->schemas.count; i++)
+    atomic_store(&set->schemas.list[i].id.wanted, false);
   for (unsigned i = 0; i < set->place_count; i++) atomic_store(&set->places[i].wanted, false);
 }
 
@@ -106,11 +106,11 @@ static void adopt(struct catalog *c) {
   struct catalog *fresh = atomic_exchange(&c->next, NULL);
   if (!fresh) return;
   struct set *old = set_of(c), *set = set_of(fresh);
-  for (size_t i = 0; i < set->entries.count; i++) {
-    struct entry *e = &set->entries.list[i];
-    const struct entry *before = NULL; /* it may have been away for a while */
+  for (size_t i = 0; i < set->schemas.count; i++) {
+    struct event_schema *e = &set->schemas.list[i];
+    const struct event_schema *before = NULL; /* it may have been away for a while */
     for (const struct set *s = old; s && !before; s = s->older)
-      before = entries_find(&s->entries, span_of(e->event_name));
+      before = event_schemas_find(&s->schemas, span_of(e->event_name));
     if (before) left_out_go_on(&c->left, before, e);
   }
   last_set(set)->older = old;
@@ -122,7 +122,7 @@ static void adopt(struct catalog *c) {
 
 /* Encoding */
 
-static void put_head(const struct catalog *c, const struct entry *e, struct buffer *out) {
+static void put_head(const struct catalog *c, const struct event_schema *e, struct buffer *out) {
   unsigned char head[CATALOG_HEAD] = {0xC3, 0x01}, id[SCHEMA_ID_BYTES];
   if (c->now == FRAMING_CONFLUENT || c->now == FRAMING_CONFLUENT_JSON) {
     schema_id_write(c->id, id);
@@ -197,8 +197,8 @@ static void put_envelope(struct catalog *c, const struct event *event, struct sp
 }
 
 /* The field and the type, never a value. */
-static void note(struct catalog *c, const char *what, const struct entry *e, struct span path,
-                 const char *words) {
+static void note(struct catalog *c, const char *what, const struct event_schema *e,
+                 struct span path, const char *words) {
   struct buffer shown = {0};
   text_quoted(&shown, path, 4 * QUOTE_CHARACTERS);
   log_write(c->log, LOG_WARNING, COMPONENT, what,
@@ -208,7 +208,7 @@ static void note(struct catalog *c, const char *what, const struct entry *e, str
 }
 
 /* Said once a type. */
-static void note_cut(struct catalog *c, const struct entry *e) {
+static void note_cut(struct catalog *c, const struct event_schema *e) {
   struct buffer path = {0};
   json_path(c->encoder.doc, c->encoder.cut_node, &path);
   note(
@@ -217,7 +217,7 @@ static void note_cut(struct catalog *c, const struct entry *e) {
   buffer_release(&path);
 }
 
-static void count_losses(struct catalog *c, struct entry *e, uint32_t payload) {
+static void count_losses(struct catalog *c, struct event_schema *e, uint32_t payload) {
   const struct encoder *now = &c->encoder;
   if (now->cut && !e->cut_numbers) note_cut(c, e);
   if (now->cut) e->cut_numbers += now->cut;
@@ -250,25 +250,25 @@ static void begin_value(struct encoder *e, const struct json_doc *doc, struct bu
 
 /* The payload whole is what is published: that it can be encoded only shows that it is as the
  * schema says. */
-static enum reason put_held(struct encoder *e, const struct entry *entry, uint32_t payload) {
+static enum reason put_held(struct encoder *e, const struct event_schema *of, uint32_t payload) {
   size_t start = e->out->len;
-  enum reason reason = entry ? encode_use(e, &entry->schema.root, payload) : REASON_NONE;
+  enum reason reason = of ? encode_use(e, &of->schema.root, payload) : REASON_NONE;
   e->out->len = start;
   e->left_count = e->cut = 0;
   if (reason == REASON_NONE) buffer_add(e->out, json_slice(e->doc, payload));
   return reason;
 }
 
-static enum reason put_value(struct catalog *c, const struct entry *entry,
+static enum reason put_value(struct catalog *c, const struct event_schema *of,
                              const struct event *event, struct span name, int64_t created_us) {
   struct encoder *e = &c->encoder;
-  bool envelope = entry == set_of(c)->envelope;
-  if (framing_is_json(c->now)) return put_held(e, envelope ? NULL : entry, event->payload);
+  bool envelope = of == set_of(c)->envelope;
+  if (framing_is_json(c->now)) return put_held(e, envelope ? NULL : of, event->payload);
   if (envelope) {
     put_envelope(c, event, name, created_us);
     return REASON_NONE;
   }
-  enum reason reason = encode_use(e, &entry->schema.root, event->payload);
+  enum reason reason = encode_use(e, &of->schema.root, event->payload);
   if (reason == REASON_NONE && e->left_count) reason = left_out_carry(&c->left, e, event->payload);
   return reason;
 }
@@ -289,20 +289,20 @@ enum reason catalog_encode(struct catalog *c, const struct json_doc *doc, const 
     put_json(c, doc, event, canonical_name, created_us, out);
     return REASON_NONE;
   }
-  struct entry *entry = catalog_entry(c, canonical_name);
+  struct event_schema *of = catalog_event_schema(c, canonical_name);
   struct encoder *e = &c->encoder;
   size_t start = out->len;
-  if (framing_needs_id(c->now) && !catalog_ids_take(c, entry)) return REASON_NONE;
-  bool named = entry != set_of(c)->envelope;
-  c->encoded = named || !framing_is_json(c->now) ? entry : NULL;
+  if (framing_needs_id(c->now) && !catalog_ids_take(c, of)) return REASON_NONE;
+  bool named = of != set_of(c)->envelope;
+  c->encoded = named || !framing_is_json(c->now) ? of : NULL;
   if (!named) catalog_tell_name(c, canonical_name);
-  begin_value(e, doc, out, entry->file, err);
+  begin_value(e, doc, out, of->file, err);
   e->alone = event->payload == 0;
   e->strict = c->left.policy == UNKNOWN_REFUSE;
-  put_head(c, entry, out);
-  reason = put_value(c, entry, event, canonical_name, created_us);
+  put_head(c, of, out);
+  reason = put_value(c, of, event, canonical_name, created_us);
   if (reason == REASON_NONE)
-    count_losses(c, entry, event->payload);
+    count_losses(c, of, event->payload);
   else
     out->len = start, e->left_count = 0;
   return reason;

@@ -38,13 +38,13 @@ struct writer {
 };
 
 static struct writer writer_of(const struct catalog *c, struct span event_name) {
-  const struct entry *e = catalog_entry(c, event_name);
+  const struct event_schema *e = catalog_event_schema(c, event_name);
   return (struct writer){&e->schema, e->file, e == set_of(c)->envelope};
 }
 
 static struct writer by_fingerprint(const struct catalog *c, struct span value,
                                     uint64_t *fingerprint) {
-  const struct entries *all = &set_of(c)->entries;
+  const struct event_schemas *all = &set_of(c)->schemas;
   *fingerprint = 0;
   for (int i = 0; i < 8; i++) *fingerprint |= (uint64_t)(unsigned char)value.ptr[2 + i] << (8 * i);
   for (size_t i = 0; i < all->count; i++)

@@ -9,12 +9,12 @@ enum status catalog_ids_open(struct set *set, unsigned places, struct error *err
   set->places = calloc(set->place_count + 1, sizeof *set->places);
   if (!set->places) return error_set(err, ST_NO_MEMORY, "no memory for the catalog of schemas");
   for (unsigned i = 0; i < set->place_count; i++) schema_id_clear(&set->places[i]);
-  for (size_t i = 0; i < set->entries.count; i++) schema_id_clear(&set->entries.list[i].id);
+  for (size_t i = 0; i < set->schemas.count; i++) schema_id_clear(&set->schemas.list[i].id);
   return ST_OK;
 }
 
 /* Of a schema with a name there is one: each event has one framing. */
-static struct schema_id *id_of(const struct set *set, struct entry *e, unsigned place,
+static struct schema_id *id_of(const struct set *set, struct event_schema *e, unsigned place,
                                enum framing framing) {
   if (e != set->envelope) return &e->id;
   place = 2 * place + framing_is_json(framing);
@@ -24,10 +24,10 @@ static struct schema_id *id_of(const struct set *set, struct entry *e, unsigned 
 struct schema_id *catalog_id_at(const struct catalog *c, size_t i, unsigned place,
                                 enum framing framing) {
   const struct set *set = set_of(c);
-  return i < set->entries.count ? id_of(set, &set->entries.list[i], place, framing) : NULL;
+  return i < set->schemas.count ? id_of(set, &set->schemas.list[i], place, framing) : NULL;
 }
 
-bool catalog_ids_take(struct catalog *c, struct entry *e) {
+bool catalog_ids_take(struct catalog *c, struct event_schema *e) {
   c->id = SCHEMA_NO_ID;
   if (c->trial) return true;
   c->written = id_of(set_of(c), e, c->place, c->now);

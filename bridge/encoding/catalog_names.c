@@ -6,14 +6,15 @@
 #define COMPONENT "encoding"
 #define TOLD_MAX 100 /* names come from outside */
 
-struct entry *catalog_entry(const struct catalog *c, struct span event_name) {
-  struct entry *e = entries_find(&set_of(c)->entries, event_name);
+struct event_schema *catalog_event_schema(const struct catalog *c, struct span event_name) {
+  struct event_schema *e = event_schemas_find(&set_of(c)->schemas, event_name);
   return e ? e : set_of(c)->envelope;
 }
 
 const char *catalog_near(const struct catalog *c, struct span event_name) {
   char typed[EVENT_NAME_MAX + 1];
-  const struct entries *all = &set_of(c)->entries; /* once: another may be taken over meanwhile */
+  const struct event_schemas *all =
+      &set_of(c)->schemas; /* once: another may be taken over meanwhile */
   const char **names = calloc(all->count + 1, sizeof *names);
   if (!names) return NULL;
   for (size_t i = 0; i < all->count; i++) names[i] = all->list[i].event_name;
@@ -23,12 +24,12 @@ const char *catalog_near(const struct catalog *c, struct span event_name) {
   return near;
 }
 
-/* The first entry that is not before "namespace." tells. */
+/* The first schema whose event is not before "namespace." tells. */
 static bool namespace_has_some(const struct catalog *c, struct span event_name) {
   const char *dot = event_name.len ? memchr(event_name.ptr, '.', event_name.len) : NULL;
   if (!dot) return false;
   struct span head = {event_name.ptr, (size_t)(dot - event_name.ptr) + 1};
-  const struct entries *all = &set_of(c)->entries;
+  const struct event_schemas *all = &set_of(c)->schemas;
   size_t low = 0, high = all->count;
   while (low < high) {
     size_t mid = low + (high - low) / 2;
@@ -42,7 +43,7 @@ static bool namespace_has_some(const struct catalog *c, struct span event_name) 
 
 bool catalog_unknown(const struct catalog *c, struct span event_name, const char **near) {
   *near = NULL;
-  if (entries_find(&set_of(c)->entries, event_name) || !namespace_has_some(c, event_name))
+  if (event_schemas_find(&set_of(c)->schemas, event_name) || !namespace_has_some(c, event_name))
     return false;
   *near = catalog_near(c, event_name);
   return true;

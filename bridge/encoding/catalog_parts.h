@@ -4,15 +4,15 @@
 
 #include "bridge/base/table.h"
 #include "bridge/encoding/catalog.h"
-#include "bridge/encoding/folders/entries.h"
+#include "bridge/encoding/folders/event_schemas.h"
 #include "bridge/encoding/left_out/left_out.h"
 #include "bridge/encoding/values/encode.h"
 
 enum { CATALOG_HEAD = 10 }; /* of single-object framing: C3 01 and the fingerprint */
 
 struct set { /* what was read at once */
-  struct entries entries;
-  struct entry *envelope;
+  struct event_schemas schemas;
+  struct event_schema *envelope;
   struct schema_id *places; /* of the envelope, at each place as Avro and as JSON Schema */
   unsigned place_count;
   struct set *older;
@@ -44,10 +44,10 @@ struct catalog {
   struct arena names;
   struct left_out left;
   _Atomic(struct set *) set;
-  const struct entry *encoded;    /* by which the last event was; NULL: by none */
-  struct encoder encoder;         /* its memory is kept between calls */
-  struct json_doc doc;            /* of JSON texts inside Avro */
-  _Atomic(struct catalog *) next; /* what catalog_replace gave */
+  const struct event_schema *encoded; /* by which the last event was; NULL: by none */
+  struct encoder encoder;             /* its memory is kept between calls */
+  struct json_doc doc;                /* of JSON texts inside Avro */
+  _Atomic(struct catalog *) next;     /* what catalog_replace gave */
 };
 
 static inline struct set *set_of(const struct catalog *c) {
@@ -55,11 +55,11 @@ static inline struct set *set_of(const struct catalog *c) {
 }
 
 /* The schema of an event: the envelope where it has none of its own. */
-struct entry *catalog_entry(const struct catalog *c, struct span event_name);
+struct event_schema *catalog_event_schema(const struct catalog *c, struct span event_name);
 /* catalog_ids.c: makes room for the ids of a set that was just read; ends it. */
 MUST_CHECK enum status catalog_ids_open(struct set *set, unsigned places, struct error *err);
 /* False: the event waits. */
-bool catalog_ids_take(struct catalog *c, struct entry *e);
+bool catalog_ids_take(struct catalog *c, struct event_schema *e);
 /* The schema that the resolver has for an id; asked once. */
 MUST_CHECK enum status catalog_foreign(struct catalog *c, int64_t id, struct foreign **out,
                                        struct error *err);

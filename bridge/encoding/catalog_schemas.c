@@ -7,7 +7,7 @@
 
 bool catalog_frozen(const struct catalog *c, struct span event_name, size_t n,
                     struct catalog_schema *out) {
-  const struct entries *all = &set_of(c)->entries;
+  const struct event_schemas *all = &set_of(c)->schemas;
   size_t from = event_name.ptr ? 0 : n;
   for (size_t i = from; i < all->frozen_count; i++) {
     const struct frozen *f = &all->frozen[i];
@@ -27,13 +27,13 @@ bool catalog_frozen(const struct catalog *c, struct span event_name, size_t n,
 
 enum status catalog_whole_text(const struct catalog *c, struct span text, struct buffer *out,
                                struct error *err) {
-  return inline_write(text, &set_of(c)->entries.commons.by_name, out, err);
+  return inline_write(text, &set_of(c)->schemas.commons.by_name, out, err);
 }
 
 enum status catalog_json_schema(const struct catalog *c, size_t i, const struct catalog_json *form,
                                 struct buffer *out, struct buffer *named, struct error *err) {
   const struct set *set = set_of(c);
-  const struct entry *e = &set->entries.list[i];
+  const struct event_schema *e = &set->schemas.list[i];
   const struct json_form f = {
       .root = form->root, .place = form->place, .before = form->before, .refuse = form->refuse};
   if (e == set->envelope) {
@@ -50,7 +50,7 @@ enum status catalog_json_schema(const struct catalog *c, size_t i, const struct 
 bool catalog_note(const struct catalog *c, size_t i, size_t n, const char **text) {
   const struct set *set = set_of(c);
   const struct schema_note *note =
-      i < set->entries.count ? set->entries.list[i].schema.notes : NULL;
+      i < set->schemas.count ? set->schemas.list[i].schema.notes : NULL;
   while (note && n--) note = note->next;
   if (!note) return false;
   *text = note->text;
@@ -59,12 +59,12 @@ bool catalog_note(const struct catalog *c, size_t i, size_t n, const char **text
 
 bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema *out) {
   const struct set *set = set_of(c); /* once: another may be taken over meanwhile */
-  if (i >= set->entries.count) return false;
-  const struct entry *e = &set->entries.list[i];
+  if (i >= set->schemas.count) return false;
+  const struct event_schema *e = &set->schemas.list[i];
   const struct type *t = e->schema.root.type;
   *out = (struct catalog_schema){.event_name = e->event_name,
                                  .file = e->file,
-                                 .built_in = strcmp(e->file, ENTRIES_BUILT_IN) == 0,
+                                 .built_in = strcmp(e->file, ENVELOPE_BUILT_IN) == 0,
                                  .text = e->schema.text,
                                  .fields = e->schema.root.type->count,
                                  .whole = e == set->envelope,
@@ -81,7 +81,7 @@ bool catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema 
 
 bool catalog_left_out(struct catalog *c, size_t i, size_t n, struct span *path, uint64_t *count) {
   const struct set *set = set_of(c);
-  return i < set->entries.count && left_out_at(&c->left, &set->entries.list[i], n, path, count);
+  return i < set->schemas.count && left_out_at(&c->left, &set->schemas.list[i], n, path, count);
 }
 
 /* Places */
@@ -114,7 +114,7 @@ static const struct use *walk(const struct use *u, struct span path, struct span
 }
 
 static const struct use *root_of(const struct catalog *c, size_t i) {
-  return &set_of(c)->entries.list[i].schema.root;
+  return &set_of(c)->schemas.list[i].schema.root;
 }
 
 enum catalog_place catalog_place(const struct catalog *c, size_t i, struct span path) {

@@ -1,9 +1,9 @@
 /* Frozen schemas: what older records were written by.
  * One thread at a time a catalog; a crash leaves nothing. */
-#include "bridge/encoding/folders/entries.h"
+#include "bridge/encoding/folders/event_schemas.h"
 
 struct adding {
-  struct entries *entries;
+  struct event_schemas *schemas;
   struct error *err;
 };
 
@@ -28,7 +28,7 @@ static void frozen_release(struct frozen *f) {
   free(f->file);
 }
 
-static enum status keep(struct entries *e, const struct frozen *f, struct error *err) {
+static enum status keep(struct event_schemas *e, const struct frozen *f, struct error *err) {
   if (e->frozen_count == e->frozen_cap) {
     size_t cap = e->frozen_cap ? e->frozen_cap * 2 : 16;
     struct frozen *grown = realloc(e->frozen, cap * sizeof *grown);
@@ -66,7 +66,7 @@ static enum status add(struct adding *a, const struct place *at, const char *nam
   enum status st = f.event_name && f.file
                        ? read_frozen(&f, at, name, a->err)
                        : error_set(a->err, ST_NO_MEMORY, "no memory for a schema");
-  if (st == ST_OK) st = keep(a->entries, &f, a->err);
+  if (st == ST_OK) st = keep(a->schemas, &f, a->err);
   if (st == ST_OK) return ST_OK;
   frozen_release(&f);
   return schema_file_fault(at, name, st, a->err);
@@ -82,7 +82,7 @@ static enum status add_top(void *ctx, const struct place *at, const char *name) 
   return st == ST_NOT_FOUND ? add(a, at, name, true) : st;
 }
 
-enum status history_read(struct entries *e, const struct place *top, struct error *err) {
+enum status history_read(struct event_schemas *e, const struct place *top, struct error *err) {
   struct adding a = {e, err};
   enum status st = schema_files_below(top, ".history", add_top, &a, err);
   return st == ST_NOT_FOUND ? ST_OK : st;
@@ -94,11 +94,11 @@ static int by_name_and_number(const void *a, const void *b) {
   return order ? order : (x->number > y->number) - (x->number < y->number);
 }
 
-void history_sort(struct entries *e) {
+void history_sort(struct event_schemas *e) {
   if (e->frozen_count) qsort(e->frozen, e->frozen_count, sizeof *e->frozen, by_name_and_number);
 }
 
-void history_release(struct entries *e) {
+void history_release(struct event_schemas *e) {
   for (size_t i = 0; i < e->frozen_count; i++) frozen_release(&e->frozen[i]);
   free(e->frozen);
 }

@@ -65,7 +65,7 @@ enum reason left_out_carry(struct left_out *l, struct encoder *e, uint32_t paylo
 
 /* ---- by path ---- */
 
-static struct left_path *add(struct left_out *l, struct entry *of, struct span name) {
+static struct left_path *add(struct left_out *l, struct event_schema *of, struct span name) {
   struct left_path *p = arena_zalloc(&l->arena, sizeof *p);
   struct span kept = p ? arena_span(&l->arena, name) : (struct span){0};
   if (!kept.ptr || table_put(&l->by_path, kept, p) != ST_OK) return NULL;
@@ -78,7 +78,7 @@ static struct left_path *add(struct left_out *l, struct entry *of, struct span n
   return p;
 }
 
-static struct left_path *find_or_add(struct left_out *l, struct entry *of, struct span path,
+static struct left_path *find_or_add(struct left_out *l, struct event_schema *of, struct span path,
                                      bool *fresh) {
   buffer_clear(&l->name);
   buffer_printf(&l->name, "%s ", of->event_name);
@@ -90,7 +90,7 @@ static struct left_path *find_or_add(struct left_out *l, struct entry *of, struc
 }
 
 /* True: it is met for the first time. */
-static bool met(struct left_out *l, struct entry *of, struct span path) {
+static bool met(struct left_out *l, struct event_schema *of, struct span path) {
   bool fresh = false;
   mutex_lock(&l->lock);
   struct left_path *p = find_or_add(l, of, path, &fresh);
@@ -103,7 +103,7 @@ enum { PATH_MOST = 512 }; /* bytes kept of one */
 
 struct noting {
   struct left_out *l;
-  struct entry *of;
+  struct event_schema *of;
 };
 
 /* The field and the type, never a value. */
@@ -121,7 +121,8 @@ static bool note(struct carry_walk *w, uint32_t key) {
   return true;
 }
 
-void left_out_note(struct left_out *l, struct entry *of, struct encoder *e, uint32_t payload) {
+void left_out_note(struct left_out *l, struct event_schema *of, struct encoder *e,
+                   uint32_t payload) {
   struct noting n = {l, of};
   struct carry_walk *w = walk_over(l, e);
   w->visit = note;
@@ -129,7 +130,7 @@ void left_out_note(struct left_out *l, struct entry *of, struct encoder *e, uint
   (void)carry_each(w, payload);
 }
 
-bool left_out_at(struct left_out *l, const struct entry *of, size_t n, struct span *path,
+bool left_out_at(struct left_out *l, const struct event_schema *of, size_t n, struct span *path,
                  uint64_t *count) {
   mutex_lock(&l->lock);
   const struct left_path *p = of->first_left;
@@ -142,7 +143,8 @@ bool left_out_at(struct left_out *l, const struct entry *of, size_t n, struct sp
   return p != NULL;
 }
 
-void left_out_go_on(struct left_out *l, const struct entry *before, struct entry *now) {
+void left_out_go_on(struct left_out *l, const struct event_schema *before,
+                    struct event_schema *now) {
   mutex_lock(&l->lock);
   now->first_left = before->first_left;
   now->left_paths = before->left_paths;

@@ -9,14 +9,14 @@
 #include "bridge/base/table.h"
 #include "bridge/base/thread.h"
 #include "bridge/encoding/catalog.h"
-#include "bridge/encoding/folders/entries.h"
+#include "bridge/encoding/folders/event_schemas.h"
 #include "bridge/encoding/left_out/carry.h"
 #include "bridge/encoding/values/encode.h"
 
 #define LEFT_OF_TYPE 100
 #define LEFT_MAX 1000
 
-struct left_path {  /* in the order they were met, from entry.first_left on */
+struct left_path {  /* in the order they were met, from first_left of the event_schema on */
   struct span path; /* "payload.lines[].note": whatever the index */
   uint64_t count;
   struct left_path *next;
@@ -28,7 +28,7 @@ struct left_out {
   struct carry_walk walk;
   struct buffer carried; /* the header of the event encoded last */
 
-  struct mutex lock;    /* what is below, and what entries have of it */
+  struct mutex lock;    /* what is below, and what event schemas have of it */
   struct table by_path; /* "event path" -> struct left_path */
   struct arena arena;
   struct buffer name;
@@ -42,11 +42,13 @@ void left_out_release(struct left_out *l);
 enum reason left_out_carry(struct left_out *l, struct encoder *e, uint32_t payload);
 /* Counts them by their paths, and says each that is met for the first time. Without memory nothing
  * is kept. */
-void left_out_note(struct left_out *l, struct entry *of, struct encoder *e, uint32_t payload);
+void left_out_note(struct left_out *l, struct event_schema *of, struct encoder *e,
+                   uint32_t payload);
 /* The schema of an event was read anew: what was met under the old one is now under the new. */
-void left_out_go_on(struct left_out *l, const struct entry *before, struct entry *now);
+void left_out_go_on(struct left_out *l, const struct event_schema *before,
+                    struct event_schema *now);
 /* The n-th path, as catalog_left_out. Any thread. */
-bool left_out_at(struct left_out *l, const struct entry *of, size_t n, struct span *path,
+bool left_out_at(struct left_out *l, const struct event_schema *of, size_t n, struct span *path,
                  uint64_t *count);
 
 #endif

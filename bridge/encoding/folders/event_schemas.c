@@ -1,7 +1,7 @@
 /* Reads the folders of schemas, one file for each event, and refuses two with the same record name
  * or fingerprint.
  * One thread at a time a catalog; a crash leaves nothing. */
-#include "bridge/encoding/folders/entries.h"
+#include "bridge/encoding/folders/event_schemas.h"
 
 #include "bridge/base/denial.h"
 #include "bridge/base/words.h"
@@ -21,23 +21,23 @@ static const char built_in[] =
     "{\"name\": \"payload\", \"type\": \"string\", \"json\": true}]}";
 
 struct loader {
-  struct entries *out;
+  struct event_schemas *out;
   struct error *err;
 };
 
-static struct entry *entry_new(struct entries *e) {
+static struct event_schema *add_event_schema(struct event_schemas *e) {
   if (e->count == e->cap) {
     size_t cap = e->cap ? e->cap * 2 : 32;
-    struct entry *grown = realloc(e->list, cap * sizeof *grown);
+    struct event_schema *grown = realloc(e->list, cap * sizeof *grown);
     if (!grown) return NULL;
     e->list = grown;
     e->cap = cap;
   }
-  e->list[e->count] = (struct entry){0};
+  e->list[e->count] = (struct event_schema){0};
   return &e->list[e->count++];
 }
 
-static void entry_release(struct entry *e) {
+static void release_event_schema(struct event_schema *e) {
   schema_release(&e->schema);
   free(e->event_name);
   free(e->file);
@@ -64,7 +64,7 @@ static void take_text(struct loader *l, struct span text) {
   l->out->texts = digest_fixed((struct span){(const char *)both, sizeof both});
 }
 
-static enum status read_event(struct loader *l, struct entry *e, const struct place *at,
+static enum status read_event(struct loader *l, struct event_schema *e, const struct place *at,
                               const char *name) {
   struct buffer text = {0};
   enum status st = schema_file_read(at, name, &text, l->err);
@@ -79,15 +79,15 @@ static enum status read_event(struct loader *l, struct entry *e, const struct pl
 }
 
 /* The envelope that was copied from one folder to another is still one. */
-static void drop_second_envelope(struct loader *l, const struct entry *e) {
-  const struct entry *first = e;
+static void drop_second_envelope(struct loader *l, const struct event_schema *e) {
+  const struct event_schema *first = e;
   for (size_t i = 0; strcmp(e->event_name, ENVELOPE) == 0 && i + 1 < l->out->count; i++)
     if (strcmp(l->out->list[i].event_name, ENVELOPE) == 0) first = &l->out->list[i];
   if (first != e && span_eq(first->schema.canonical, e->schema.canonical))
-    entry_release(&l->out->list[--l->out->count]);
+    release_event_schema(&l->out->list[--l->out->count]);
 }
 
-static enum status add_schema(struct loader *l, struct entry *e, const struct place *at,
+static enum status add_schema(struct loader *l, struct event_schema *e, const struct place *at,
                               const char *name) {
   const char *ns = at->ns ? at->ns : "", *dot = at->ns ? "." : "";
   int stem = (int)(strlen(name) - strlen(SCHEMA_SUFFIX));
@@ -104,15 +104,15 @@ static enum status add_file(void *ctx, const struct place *at, const char *name)
   struct span file = span_of(name);
   if (!span_ends(file, SCHEMA_SUFFIX)) return ST_OK;
   struct span stem = {file.ptr, file.len - strlen(SCHEMA_SUFFIX)};
-  struct entry *e = NULL;
+  struct event_schema *e = NULL;
   enum status st;
   if (!path_valid(at->ns, stem))
     st = error_set(l->err, ST_INVALID,
                    "expected <namespace>/<event>" SCHEMA_SUFFIX
                    ", of a-z 0-9 _ and - (an event also .)");
-  else if (l->out->count == ENTRIES_MAX)
-    st = error_set(l->err, ST_TOO_LARGE, "more than %d schemas", ENTRIES_MAX);
-  else if (!(e = entry_new(l->out)))
+  else if (l->out->count == EVENT_SCHEMAS_MAX)
+    st = error_set(l->err, ST_TOO_LARGE, "more than %d schemas", EVENT_SCHEMAS_MAX);
+  else if (!(e = add_event_schema(l->out)))
     st = error_set(l->err, ST_NO_MEMORY, "no memory for a schema");
   else
     st = add_schema(l, e, at, name);
@@ -128,34 +128,37 @@ static enum status add_top(void *ctx, const struct place *at, const char *name) 
 }
 
 static int by_event_name(const void *a, const void *b) {
-  return strcmp(((const struct entry *)a)->event_name, ((const struct entry *)b)->event_name);
+  return strcmp(((const struct event_schema *)a)->event_name,
+                ((const struct event_schema *)b)->event_name);
 }
 
 static int by_fingerprint(const void *a, const void *b) {
-  const struct entry *x = *(const struct entry *const *)a, *y = *(const struct entry *const *)b;
+  const struct event_schema *x = *(const struct event_schema *const *)a,
+                            *y = *(const struct event_schema *const *)b;
   if (x->schema.fingerprint != y->schema.fingerprint)
     return x->schema.fingerprint < y->schema.fingerprint ? -1 : 1;
   return strcmp(x->file, y->file);
 }
 
 static int by_record(const void *a, const void *b) {
-  const struct entry *x = *(const struct entry *const *)a, *y = *(const struct entry *const *)b;
+  const struct event_schema *x = *(const struct event_schema *const *)a,
+                            *y = *(const struct event_schema *const *)b;
   int order = span_cmp(x->schema.root.type->name, y->schema.root.type->name);
   return order ? order : strcmp(x->file, y->file);
 }
 
-static bool same_record(const struct entry *a, const struct entry *b) {
+static bool same_record(const struct event_schema *a, const struct event_schema *b) {
   return span_eq(a->schema.root.type->name, b->schema.root.type->name);
 }
 
-static bool same_fingerprint(const struct entry *a, const struct entry *b) {
+static bool same_fingerprint(const struct event_schema *a, const struct event_schema *b) {
   return a->schema.fingerprint == b->schema.fingerprint;
 }
 
 /* A reader finds a schema by its fingerprint, a registry's subject is made of the record's name:
  * both must be of one schema only. */
-static enum status refuse_twins(struct loader *l, const struct entry **order) {
-  const struct entries *e = l->out;
+static enum status refuse_twins(struct loader *l, const struct event_schema **order) {
+  const struct event_schemas *e = l->out;
   for (size_t i = 0; i < e->count; i++) order[i] = &e->list[i];
   qsort(order, e->count, sizeof *order, by_record);
   for (size_t i = 1; i < e->count; i++)
@@ -174,7 +177,7 @@ static enum status refuse_twins(struct loader *l, const struct entry **order) {
 
 /* Two folders may each have a schema of one event. */
 static enum status refuse_same_event(struct loader *l) {
-  const struct entry *list = l->out->list;
+  const struct event_schema *list = l->out->list;
   for (size_t i = 1; i < l->out->count; i++)
     if (strcmp(list[i - 1].event_name, list[i].event_name) == 0)
       return error_set(l->err, ST_INVALID, "%s: line 1: event %s is that of %s too", list[i].file,
@@ -185,16 +188,16 @@ static enum status refuse_same_event(struct loader *l) {
 static enum status add_envelope(struct loader *l) {
   for (size_t i = 0; i < l->out->count; i++)
     if (strcmp(l->out->list[i].event_name, ENVELOPE) == 0) return ST_OK;
-  struct entry *e = entry_new(l->out);
+  struct event_schema *e = add_event_schema(l->out);
   if (e) e->event_name = strdup(ENVELOPE);
-  if (e) e->file = strdup(ENTRIES_BUILT_IN);
+  if (e) e->file = strdup(ENVELOPE_BUILT_IN);
   if (!e || !e->event_name || !e->file)
     return error_set(l->err, ST_NO_MEMORY, "no memory for a schema");
   return schema_read(span_of(built_in), NULL, &e->schema, l->err);
 }
 
 static enum status finish(struct loader *l) {
-  const struct entry **order = calloc(l->out->count, sizeof *order);
+  const struct event_schema **order = calloc(l->out->count, sizeof *order);
   if (!order) return error_set(l->err, ST_NO_MEMORY, "no memory for the schemas");
   qsort(l->out->list, l->out->count, sizeof *l->out->list, by_event_name);
   enum status st = refuse_same_event(l);
@@ -260,9 +263,9 @@ static enum status take_history(struct loader *l, const struct place *top) {
   return history_read(l->out, top, l->err);
 }
 
-enum status entries_read(const char *folders, struct entries *out, struct error *err) {
+enum status event_schemas_read(const char *folders, struct event_schemas *out, struct error *err) {
   struct loader l = {.out = out, .err = err};
-  *out = (struct entries){0};
+  *out = (struct event_schemas){0};
   enum status st = each_folder(&l, folders, take_commons);
   if (st == ST_OK) st = commons_check(&out->commons, err);
   if (st == ST_OK)
@@ -272,19 +275,19 @@ enum status entries_read(const char *folders, struct entries *out, struct error 
   if (st == ST_OK) st = finish(&l);
   if (st == ST_OK) st = each_folder(&l, folders, take_history);
   history_sort(out);
-  if (st != ST_OK) entries_release(out);
+  if (st != ST_OK) event_schemas_release(out);
   return st;
 }
 
-void entries_release(struct entries *e) {
-  for (size_t i = 0; i < e->count; i++) entry_release(&e->list[i]);
+void event_schemas_release(struct event_schemas *e) {
+  for (size_t i = 0; i < e->count; i++) release_event_schema(&e->list[i]);
   free(e->list);
   commons_release(&e->commons);
   history_release(e);
-  *e = (struct entries){0};
+  *e = (struct event_schemas){0};
 }
 
-struct entry *entries_find(const struct entries *e, struct span event_name) {
+struct event_schema *event_schemas_find(const struct event_schemas *e, struct span event_name) {
   size_t low = 0, high = e->count;
   while (low < high) {
     size_t mid = low + (high - low) / 2;
