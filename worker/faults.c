@@ -105,7 +105,7 @@ static bool arrives(struct trigger *p, unsigned what, const char *name) {
   return n == p->number || (p->every && n > p->number);
 }
 
-static void tell(unsigned what, const char *name) {
+static void tell_fault(unsigned what, const char *name) {
   char line[400];
   unsigned n = atomic_fetch_add(&calls, 1) + 1;
   if (count_fd < 0) return;
@@ -127,7 +127,7 @@ static void happen(bool after) {
 static int reach(unsigned what, const char *name, bool after) {
   if (!after) {
     if (under_way) happen(true);
-    tell(what, name);
+    tell_fault(what, name);
     reached[0] = arrives(&crash_at, what, name);
     reached[1] = arrives(&stop_at, what, name);
     reached[2] = arrives(&fail_at, what, name);

@@ -5,7 +5,8 @@
 #include "bridge/base/escape.h"
 #include "bridge/base/words.h"
 
-static void add(struct admin *a, const struct json_doc *doc, uint32_t node, const char *key) {
+static void add_member(struct admin *a, const struct json_doc *doc, uint32_t node,
+                       const char *key) {
   struct buffer text = {0};
   answer_text(doc, node, key, &text);
   text_printable(&a->out, buffer_span(&text));
@@ -14,17 +15,17 @@ static void add(struct admin *a, const struct json_doc *doc, uint32_t node, cons
 
 /* "schemas/order/placed.avsc:7: backward: payload.price: ... [TYPE_MISMATCH] (old/...:9)" */
 static void print_one(struct admin *a, const struct json_doc *doc, uint32_t node) {
-  add(a, doc, node, "file");
+  add_member(a, doc, node, "file");
   buffer_printf(&a->out, ":%lld: ", (long long)answer_int(doc, node, "line", 0));
-  add(a, doc, node, "direction");
+  add_member(a, doc, node, "direction");
   buffer_add_z(&a->out, ": ");
-  add(a, doc, node, "path");
+  add_member(a, doc, node, "path");
   buffer_add_z(&a->out, ": ");
-  add(a, doc, node, "message");
+  add_member(a, doc, node, "message");
   buffer_add_z(&a->out, " [");
-  add(a, doc, node, "what");
+  add_member(a, doc, node, "what");
   buffer_add_z(&a->out, "] (");
-  add(a, doc, node, "against_file");
+  add_member(a, doc, node, "against_file");
   buffer_printf(&a->out, ":%lld)\n", (long long)answer_int(doc, node, "against_line", 0));
 }
 
@@ -51,7 +52,7 @@ static void print(struct schema_call *c, const struct json_doc *doc) {
   while (answer_each(doc, answer_node(doc, 0, "incompatible"), &node)) print_one(a, doc, node);
   buffer_printf(&a->out, "%s: %s with ", schemas_folder(c->schemas),
                 fine ? "compatible" : "not compatible");
-  add(a, doc, 0, "against");
+  add_member(a, doc, 0, "against");
   buffer_printf(
       &a->out, " (%s, %s compared)\n", c->level,
       counted_text((uint64_t)answer_int(doc, 0, "checked", 0), "schema", "schemas", count));

@@ -4,7 +4,8 @@
 #include "admin/output/output.h"
 #include "bridge/base/words.h"
 
-static void add(struct admin *a, const struct json_doc *doc, uint32_t node, const char *key) {
+static void add_member(struct admin *a, const struct json_doc *doc, uint32_t node,
+                       const char *key) {
   struct buffer text = {0};
   answer_text(doc, node, key, &text);
   text_printable(&a->out, buffer_span(&text));
@@ -23,22 +24,22 @@ static void print_one(struct admin *a, const struct json_doc *doc, uint32_t node
   struct buffer path = {0};
   bool field = answer_text(doc, node, "path", &path);
   buffer_release(&path);
-  add(a, doc, node, "event");
+  add_member(a, doc, node, "event");
   if (field) {
     buffer_add_z(&a->out, ": ");
-    add(a, doc, node, "path");
+    add_member(a, doc, node, "path");
     buffer_add_z(&a->out, ": ");
-    add(a, doc, node, "message");
+    add_member(a, doc, node, "message");
   }
   buffer_add_z(&a->out, field ? " [" : ": [");
-  add(a, doc, node, "what");
+  add_member(a, doc, node, "what");
   buffer_add_char(&a->out, ']');
   if (field)
     buffer_printf(
         &a->out, "; %s",
         meaning(answer_bool(doc, node, "new_reads_old"), answer_bool(doc, node, "old_reads_new")));
   buffer_add_z(&a->out, " (");
-  add(a, doc, node, "file");
+  add_member(a, doc, node, "file");
   if (field) buffer_printf(&a->out, ":%lld", (long long)answer_int(doc, node, "line", 0));
   buffer_add_z(&a->out, ")\n");
 }

@@ -118,8 +118,8 @@ struct walk {
 };
 
 /* inline_value: what follows the option in its own word, or NULL. */
-static enum status take(struct walk *w, const struct option_row *row, const char *inline_value,
-                        struct error *err) {
+static enum status take_option(struct walk *w, const struct option_row *row,
+                               const char *inline_value, struct error *err) {
   if (row->kind == OPTION_FLAG)
     return inline_value ? error_set(err, ST_INVALID, "--%s takes no value", row->name)
                         : set(row, NULL, err);
@@ -132,15 +132,15 @@ static enum status take_long(struct walk *w, const char *text, struct error *err
   const char *equals = strchr(text, '=');
   struct span name = {text, equals ? (size_t)(equals - text) : strlen(text)};
   const struct option_row *row = by_name(w->table, name);
-  return row ? take(w, row, equals ? equals + 1 : NULL, err) : unknown(w->table, name, err);
+  return row ? take_option(w, row, equals ? equals + 1 : NULL, err) : unknown(w->table, name, err);
 }
 
 static enum status take_letters(struct walk *w, const char *text, struct error *err) {
   for (; *text; text++) {
     const struct option_row *row = by_letter(w->table, *text);
     if (!row) return error_set(err, ST_INVALID, "There is no option -%c; see --help", *text);
-    if (row->kind != OPTION_FLAG) return take(w, row, text[1] ? text + 1 : NULL, err);
-    enum status st = take(w, row, NULL, err);
+    if (row->kind != OPTION_FLAG) return take_option(w, row, text[1] ? text + 1 : NULL, err);
+    enum status st = take_option(w, row, NULL, err);
     if (st != ST_OK) return st;
   }
   return ST_OK;

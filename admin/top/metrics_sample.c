@@ -120,7 +120,7 @@ static void add_pending(struct sample *s, const struct line *l) {
   if (strcmp(label(l, "state"), "retrying") == 0) s->retrying = l->number;
 }
 
-static void add(struct sample *s, const struct line *l) {
+static void add_line(struct sample *s, const struct line *l) {
   struct span name = l->name;
   if (!span_starts(name, "busbridge_")) return;
   name = (struct span){name.ptr + strlen("busbridge_"), name.len - strlen("busbridge_")};
@@ -148,7 +148,7 @@ void sample_read(struct span text, struct sample *out) {
     const char *newline = memchr(text.ptr, '\n', text.len);
     size_t len = newline ? (size_t)(newline - text.ptr) : text.len;
     struct line l;
-    if (text.ptr[0] != '#' && take_line((struct span){text.ptr, len}, &l)) add(out, &l);
+    if (text.ptr[0] != '#' && take_line((struct span){text.ptr, len}, &l)) add_line(out, &l);
     len += newline != NULL;
     text = (struct span){text.ptr + len, text.len - len};
   }

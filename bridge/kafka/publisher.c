@@ -189,8 +189,8 @@ bool publisher_fatal(const struct publisher *p, struct error *text) {
 
 /* What the caller does next, and its words; e is freed. Every answer but TXN_RENEW needs a flag
  * that allows it. */
-static enum txn_next judge(struct publisher *p, rd_kafka_error_t *e, bool may_abort,
-                           const char *what, struct error *err) {
+static enum txn_next judge_error(struct publisher *p, rd_kafka_error_t *e, bool may_abort,
+                                 const char *what, struct error *err) {
   if (!e) return TXN_DONE;
   rd_kafka_resp_err_t code = rd_kafka_error_code(e);
   bool fatal = rd_kafka_error_is_fatal(e) || rd_kafka_fatal_error(p->handle.rk, NULL, 0);
@@ -210,8 +210,8 @@ static enum txn_next judge(struct publisher *p, rd_kafka_error_t *e, bool may_ab
 
 enum txn_next publisher_init(struct publisher *p, int timeout_ms, struct error *err) {
   BUG_ON(!p->transactional);
-  return judge(p, rd_kafka_init_transactions(p->handle.rk, timeout_ms), false,
-               "preparing transactions", err);
+  return judge_error(p, rd_kafka_init_transactions(p->handle.rk, timeout_ms), false,
+                     "preparing transactions", err);
 }
 
 static void tally_reset(struct handle_tally *tally) {
@@ -227,8 +227,8 @@ enum txn_next publisher_begin(struct publisher *p, struct error *err) {
               "beginning a transaction: the end of the last one may still be under way");
     return TXN_RENEW;
   }
-  enum txn_next next =
-      judge(p, rd_kafka_begin_transaction(p->handle.rk), false, "beginning a transaction", err);
+  enum txn_next next = judge_error(p, rd_kafka_begin_transaction(p->handle.rk), false,
+                                   "beginning a transaction", err);
   if (next != TXN_DONE) return next;
   tally_reset(&p->handle.ends);
   tally_reset(&p->handle.offsets);
@@ -257,8 +257,9 @@ enum txn_next publisher_position(struct publisher *p, const struct position *pos
   char what[320];
   snprintf(what, sizeof what, "sending position %lld of %s", (long long)position->number,
            position->topic);
-  next = judge(p, rd_kafka_send_offsets_to_transaction(p->handle.rk, offsets, group, ANSWER_MS),
-               !p->committing, what, err);
+  next =
+      judge_error(p, rd_kafka_send_offsets_to_transaction(p->handle.rk, offsets, group, ANSWER_MS),
+                  !p->committing, what, err);
   if (err && err->cause == CAUSE_TOPIC_MISSING) err->cause = CAUSE_LEDGER_MISSING;
 out:
   rd_kafka_consumer_group_metadata_destroy(group);
@@ -270,7 +271,7 @@ enum txn_next publisher_commit(struct publisher *p, struct error *err) {
   BUG_ON(!p->transactional);
   p->committing = true;
   enum txn_next next =
-      judge(p, rd_kafka_commit_transaction(p->handle.rk, -1), false, "committing", err);
+      judge_error(p, rd_kafka_commit_transaction(p->handle.rk, -1), false, "committing", err);
   if (next == TXN_DONE) p->open = p->committing = false;
   return next;
 }
@@ -286,8 +287,8 @@ enum txn_next publisher_abort(struct publisher *p, struct error *err) {
    * the transaction too, only slower (0.5 s).
    */
   enum { GAP_MS = 300 };
-  enum txn_next next = judge(p, rd_kafka_abort_transaction(p->handle.rk, p->gap ? GAP_MS : -1),
-                             false, "aborting", err);
+  enum txn_next next = judge_error(
+      p, rd_kafka_abort_transaction(p->handle.rk, p->gap ? GAP_MS : -1), false, "aborting", err);
   if (p->gap && next == TXN_AGAIN) next = TXN_RENEW;
   if (next == TXN_DONE) p->open = false;
   return next;

@@ -193,7 +193,7 @@ static bool get_all(struct metrics *m, struct span text) {
 }
 
 /* The numbers of one series; from NULL: zero. Pointers handed out stay good. */
-static void take(struct series *s, const struct series *from) {
+static void take_figures(struct series *s, const struct series *from) {
   if (!s->histogram) {
     metric_put(&s->value, from ? metric_get(&from->value) : 0);
     s->base = from ? from->base : 0;
@@ -215,13 +215,13 @@ static void replace(struct metrics *m, struct metrics *fresh) {
   m->account = fresh->account;
   for (int i = 0; i < METRIC_COUNT; i++) {
     if (metric_is_set((enum metric)i)) continue;
-    FOR_SERIES(m, i, s) take(s, NULL);
+    FOR_SERIES(m, i, s) take_figures(s, NULL);
     FOR_SERIES(fresh, i, f) {
       /* When memory is out, or there were others before, the overflow takes it: never over what is
        * there. */
       struct series *s =
           series_total(f) ? metrics_find(m, (enum metric)i, f->label1, f->label2) : NULL;
-      if (s && series_total(s) == 0) take(s, f);
+      if (s && series_total(s) == 0) take_figures(s, f);
     }
   }
   mutex_unlock(&m->lock);

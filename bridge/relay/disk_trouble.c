@@ -4,8 +4,8 @@
 #include "bridge/base/denial.h"
 #include "bridge/relay/parts.h"
 
-static void tell(struct relay *r, enum disk_side side, const struct error *err,
-                 const char *remedy) {
+static void tell_trouble(struct relay *r, enum disk_side side, const struct error *err,
+                         const char *remedy) {
   const struct log_field *fields = FIELDS(F_TEXT("error", err->text));
   if (side == DISK_READING)
     log_write(r->parts.log, LOG_ERROR, "relay", "outbox_unreadable", fields,
@@ -32,7 +32,7 @@ void disk_trouble(struct relay *r, enum disk_side side, const struct error *err)
   struct breaker_view *view = status_breaker(r, "outbox", BREAKER_OPEN, err->text, remedy);
   if (view) view->sys = err->sys;
   mutex_unlock(&r->lock);
-  if (!(had & (side & same ? same : side))) tell(r, side, err, remedy);
+  if (!(had & (side & same ? same : side))) tell_trouble(r, side, err, remedy);
 }
 
 void disk_works(struct relay *r, enum disk_side side) {

@@ -35,7 +35,7 @@ static const struct hold *find_hold(const struct holds *h, struct span topic, st
   return h->keys.count ? table_get(&h->keys, name_of(topic, key, room)) : NULL;
 }
 
-static struct span keep(char **at, struct span text) {
+static struct span keep_text(char **at, struct span text) {
   struct span copy = {*at, text.len};
   if (text.len) memcpy(*at, text.ptr, text.len);
   (*at)[text.len] = '\0';
@@ -51,11 +51,11 @@ static struct hold *make(struct span topic, struct span key, struct span id, str
   if (!one) return NULL;
   char *at = one->bytes;
   *one = (struct hold){.arrived_ns = arrived_ns, .created_us = created_us};
-  one->name = keep(&at, name);
-  one->topic = keep(&at, topic);
-  one->key = keep(&at, key);
-  one->id = keep(&at, id);
-  one->file = keep(&at, file);
+  one->name = keep_text(&at, name);
+  one->topic = keep_text(&at, topic);
+  one->key = keep_text(&at, key);
+  one->id = keep_text(&at, id);
+  one->file = keep_text(&at, file);
   return one;
 }
 

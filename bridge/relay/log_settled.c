@@ -12,7 +12,7 @@ struct line {
   char ns[64];
 };
 
-static void add(struct line *l, struct log_field field) {
+static void add_field(struct line *l, struct log_field field) {
   if (field.type == LOG_TEXT && field.text.len == 0) return; /* not known */
   BUG_ON(l->count == FIELDS_MOST);
   l->fields[l->count++] = field;
@@ -20,20 +20,21 @@ static void add(struct line *l, struct log_field field) {
 
 static void add_event(struct line *l, struct relay *r, const struct item *item) {
   item_namespace(r, item, l->ns);
-  add(l, F_TEXT("namespace", l->ns));
-  add(l, F_SPAN("name", item->name));
-  add(l, F_SPAN("id", item->id));
-  add(l, F_SPAN("file", item->ref.name));
-  if (item->routed) add(l, F_TEXT("topic", routing_topic_name(r->parts.routing, item->topic)));
+  add_field(l, F_TEXT("namespace", l->ns));
+  add_field(l, F_SPAN("name", item->name));
+  add_field(l, F_SPAN("id", item->id));
+  add_field(l, F_SPAN("file", item->ref.name));
+  if (item->routed)
+    add_field(l, F_TEXT("topic", routing_topic_name(r->parts.routing, item->topic)));
   if (item->traceparent.len >= TRACE_AT + TRACE_LEN)
-    add(l, F_SPAN("trace_id", ((struct span){item->traceparent.ptr + TRACE_AT, TRACE_LEN})));
+    add_field(l, F_SPAN("trace_id", ((struct span){item->traceparent.ptr + TRACE_AT, TRACE_LEN})));
 }
 
 static void add_failure(struct line *l, const struct item *item) {
-  add(l, F_INT("attempt", item->attempts));
-  add(l, F_TEXT("reason", reason_word((enum reason)item->reason)));
-  if (item->error_code) add(l, F_INT("error_code", item->error_code));
-  add(l, F_TEXT("error", item->error ? item->error : ""));
+  add_field(l, F_INT("attempt", item->attempts));
+  add_field(l, F_TEXT("reason", reason_word((enum reason)item->reason)));
+  if (item->error_code) add_field(l, F_INT("error_code", item->error_code));
+  add_field(l, F_TEXT("error", item->error ? item->error : ""));
 }
 
 #define REUSED                                                                                     \
@@ -54,9 +55,9 @@ void tell_reused(struct relay *r, const struct item *item, const struct item *tw
   snprintf(place, sizeof place, "%s/%d/%lld",
            twin->routed ? routing_topic_name(r->parts.routing, twin->topic) : "", twin->partition,
            (long long)twin->offset);
-  add(&l, F_TEXT("twin", twin->outcome == OUTCOME_PUBLISHED ? place
-                         : twin->error                      ? twin->error
-                                                            : ""));
+  add_field(&l, F_TEXT("twin", twin->outcome == OUTCOME_PUBLISHED ? place
+                               : twin->error                      ? twin->error
+                                                                  : ""));
   log_write(r->parts.log, LOG_WARNING, "relay", "id_reused", l.fields, REUSED);
 }
 
@@ -65,10 +66,10 @@ static void tell_published(struct finishing *f, const struct item *item) {
   struct line l = {.count = 0};
   if (!log_enabled(r->parts.log, LOG_DEBUG)) return;
   add_event(&l, r, item);
-  add(&l, F_INT("partition", item->partition));
-  add(&l, F_INT("offset", item->offset));
-  add(&l, F_INT("attempt", item->attempts));
-  add(&l, F_FLOAT("duration_ms", (double)(f->settling_ns - item->handed_ns) / 1e6));
+  add_field(&l, F_INT("partition", item->partition));
+  add_field(&l, F_INT("offset", item->offset));
+  add_field(&l, F_INT("attempt", item->attempts));
+  add_field(&l, F_FLOAT("duration_ms", (double)(f->settling_ns - item->handed_ns) / 1e6));
   log_write(r->parts.log, LOG_DEBUG, "relay", "event_published", l.fields, "Published");
 }
 
@@ -81,7 +82,7 @@ void tell_item(struct finishing *f, const struct item *item, enum outcome fate, 
     return; /* taken by somebody else, or judged anew */
   add_event(&l, r, item);
   if (fate == OUTCOME_DUPLICATE) {
-    add(&l, F_TEXT("twin", item->error ? item->error : ""));
+    add_field(&l, F_TEXT("twin", item->error ? item->error : ""));
     log_write(r->parts.log, LOG_INFO, "relay", "event_duplicate", l.fields,
               "Its id was published already; the file is removed");
     return;

@@ -42,8 +42,8 @@ static bool listed(const struct header_rule *list, size_t count, const char *nam
   return false;
 }
 
-static enum status add(struct routing *r, const struct said *said, struct span word,
-                       struct header_rule *list, size_t count, struct error *err) {
+static enum status add_header(struct routing *r, const struct said *said, struct span word,
+                              struct header_rule *list, size_t count, struct error *err) {
   struct span name, path;
   if (!routing_halves(word, &name, &path)) return refuse(said, word, "write NAME=FIELD", err);
   if (!name_sound(name))
@@ -90,7 +90,7 @@ static enum status parse(struct routing *r, const struct said *said, const struc
   struct header_rule *list = arena_zalloc(&r->memory, (OWN_HEADERS_MAX + 1) * sizeof *list);
   if (!list) return routing_no_memory(err);
   for (; next_header(&rest, &word); count++) {
-    enum status st = add(r, said, word, list, count, err);
+    enum status st = add_header(r, said, word, list, count, err);
     if (st != ST_OK) return st;
   }
   if (count == 0)

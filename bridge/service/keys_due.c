@@ -8,8 +8,8 @@ static enum status open_due(void *ctx, size_t most, struct error *err) {
   return store_due_open(ctx, most, err);
 }
 
-static enum status add(void *ctx, const struct key *list, const bool *done, size_t count,
-                       uint64_t *given_up, struct error *err) {
+static enum status add_due(void *ctx, const struct key *list, const bool *done, size_t count,
+                           uint64_t *given_up, struct error *err) {
   return store_due_add(ctx, list, done, count, given_up, err);
 }
 
@@ -31,5 +31,5 @@ static enum status drop(void *ctx, struct error *err) {
 }
 
 struct keys_due keys_due_in(struct store *s) {
-  return (struct keys_due){s, open_due, add, has, count_due, read_due, drop};
+  return (struct keys_due){s, open_due, add_due, has, count_due, read_due, drop};
 }

@@ -58,8 +58,8 @@ static void tell_at(struct telling *t, enum incompatibility what, struct schema_
     t->fn(t->ctx, &one);
 }
 
-static void tell(struct telling *t, enum incompatibility what, const struct side *r,
-                 const struct side *w) {
+static void tell_incompatibility(struct telling *t, enum incompatibility what, const struct side *r,
+                                 const struct side *w) {
   tell_at(t, what, (struct schema_place){r->file, r->use.line},
           (struct schema_place){w->file, w->use.line});
 }
@@ -84,7 +84,7 @@ static void tell_names(struct telling *t, const struct side *r, const struct sid
                 "\"aliases\" makes them one",
                 kind_name(r->use.type->kind), SPAN_ARGS(r->use.type->name),
                 SPAN_ARGS(w->use.type->name));
-  tell(t, NAME_MISMATCH, r, w);
+  tell_incompatibility(t, NAME_MISMATCH, r, w);
 }
 
 static void tell_symbols(struct telling *t, const struct type *reader, const struct type *writer) {
@@ -151,7 +151,7 @@ static void walk_same(struct telling *t, const struct side *r, const struct side
     tell_symbols(t, reader, writer);
   if (types_decimals_differ(reader, writer)) {
     both_words(t, reader, writer);
-    tell(t, DECIMAL_MISMATCH, r, w);
+    tell_incompatibility(t, DECIMAL_MISMATCH, r, w);
   }
   if (reader->kind == KIND_ARRAY || reader->kind == KIND_MAP) walk_items(t, r, w);
   if (reader->kind == KIND_RECORD) walk_fields(t, reader, writer);
@@ -163,7 +163,7 @@ static void walk_one(struct telling *t, const struct side *r, const struct side 
     return;
   }
   both_words(t, r->use.type, w->use.type);
-  tell(t, TYPE_MISMATCH, r, w);
+  tell_incompatibility(t, TYPE_MISMATCH, r, w);
 }
 
 /* The one that was meant: of the same kind, and of the same name where it has one. */
@@ -184,7 +184,7 @@ static void walk_union(struct telling *t, const struct side *r, const struct sid
   buffer_add_z(&t->words, "no branch of the reader's union takes the writer's ");
   type_word(w->use.type, &t->words);
   if (w->use.type->name.len) buffer_printf(&t->words, " %.*s", SPAN_ARGS(w->use.type->name));
-  tell(t, MISSING_UNION_BRANCH, r, w);
+  tell_incompatibility(t, MISSING_UNION_BRANCH, r, w);
 }
 
 static void walk(struct telling *t, const struct side *r, const struct side *w) {

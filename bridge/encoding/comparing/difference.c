@@ -26,8 +26,8 @@ const char *difference_name(enum difference_kind k) {
   return names[k];
 }
 
-static void tell(struct walking *w, enum difference_kind what, const struct both *b, bool backward,
-                 bool forward) {
+static void tell_difference(struct walking *w, enum difference_kind what, const struct both *b,
+                            bool backward, bool forward) {
   struct difference d = {.what = what,
                          .path = buffer_span(&w->path),
                          .words = buffer_z(&w->words),
@@ -68,7 +68,7 @@ static void tell_changed(struct walking *w, enum difference_kind what, const str
   buffer_add_z(&w->words, " is ");
   add_type(w, &b->now);
   buffer_add_z(&w->words, " now");
-  tell(w, what, b, reads_old(w, b), reads_new(w, b));
+  tell_difference(w, what, b, reads_old(w, b), reads_new(w, b));
 }
 
 static void walk(struct walking *w, const struct both *b);
@@ -89,18 +89,19 @@ static void walk_field(struct walking *w, const struct both *records, const stru
   struct both b = fields_of(records, old, now);
   if (!span_eq(old->name, now->name)) {
     buffer_printf(&w->words, "%.*s has this name now", SPAN_ARGS(old->name));
-    tell(w, FIELD_RENAMED, &b, true, types_source(old, records->now.type) || old->has_default);
+    tell_difference(w, FIELD_RENAMED, &b, true,
+                    types_source(old, records->now.type) || old->has_default);
   }
   if (old->has_default != now->has_default || !span_eq(old->fallback, now->fallback)) {
     buffer_add_z(&w->words, !old->has_default   ? "it has a default now"
                             : !now->has_default ? "it has no default any more"
                                                 : "its default is another one");
-    tell(w, DEFAULT_CHANGED, &b, true, true);
+    tell_difference(w, DEFAULT_CHANGED, &b, true, true);
   }
   if (old->use.json != now->use.json) {
     buffer_add_z(&w->words,
                  now->use.json ? "its strings hold JSON text now" : "its strings are texts now");
-    tell(w, JSON_CHANGED, &b, true, true);
+    tell_difference(w, JSON_CHANGED, &b, true, true);
   }
   walk(w, &b);
 }
@@ -109,14 +110,14 @@ static void added(struct walking *w, const struct both *records, const struct fi
   struct both b = fields_of(records, NULL, now);
   add_type(w, &now->use);
   buffer_add_z(&w->words, now->has_default ? ", with a default" : ", without a default");
-  tell(w, FIELD_ADDED, &b, now->has_default, true);
+  tell_difference(w, FIELD_ADDED, &b, now->has_default, true);
 }
 
 static void removed(struct walking *w, const struct both *records, const struct field *old) {
   struct both b = fields_of(records, old, NULL);
   add_type(w, &old->use);
   buffer_add_z(&w->words, old->has_default ? ", had a default" : ", had no default");
-  tell(w, FIELD_REMOVED, &b, true, old->has_default);
+  tell_difference(w, FIELD_REMOVED, &b, true, old->has_default);
 }
 
 static size_t step(struct walking *w, struct span name) {
@@ -142,7 +143,7 @@ static void tell_order(struct walking *w, const struct both *b) {
     const struct field *from = types_source(&now->fields[i], old);
     if (from && last && from < last) {
       buffer_add_z(&w->words, "its fields stand in another order");
-      tell(w, FIELDS_REORDERED, b, true, true);
+      tell_difference(w, FIELDS_REORDERED, b, true, true);
       return;
     }
     last = from ? from : last;
@@ -156,7 +157,7 @@ static void tell_key(struct walking *w, const struct both *b) {
   if (span_eq(was, is)) return;
   buffer_printf(&w->words, "the key was %.*s and is %.*s: events of one key may change their order",
                 SPAN_ARGS(was), SPAN_ARGS(is));
-  tell(w, KEY_CHANGED, b, true, true);
+  tell_difference(w, KEY_CHANGED, b, true, true);
 }
 
 static void walk_fields(struct walking *w, const struct both *b) {
@@ -197,13 +198,13 @@ static void walk_symbols(struct walking *w, const struct both *b) {
       buffer_printf(&w->words, "%s%.*s is gone", before, SPAN_ARGS(old->symbols[i]));
       before = ", ";
     }
-  if (w->words.len) tell(w, SYMBOLS_CHANGED, b, reads_old(w, b), reads_new(w, b));
+  if (w->words.len) tell_difference(w, SYMBOLS_CHANGED, b, reads_old(w, b), reads_new(w, b));
   struct span none = {"none", 4},
               was = old->fallback < old->count ? old->symbols[old->fallback] : none,
               is = now->fallback < now->count ? now->symbols[now->fallback] : none;
   if (span_eq(was, is)) return;
   buffer_printf(&w->words, "its default was %.*s and is %.*s", SPAN_ARGS(was), SPAN_ARGS(is));
-  tell(w, DEFAULT_CHANGED, b, true, true);
+  tell_difference(w, DEFAULT_CHANGED, b, true, true);
 }
 
 static void walk_items(struct walking *w, const struct both *b) {
@@ -222,13 +223,13 @@ static void walk_one(struct walking *w, const struct both *b) {
   }
   if (!span_eq(old->name, now->name)) {
     buffer_printf(&w->words, "%.*s is called %.*s now", SPAN_ARGS(old->name), SPAN_ARGS(now->name));
-    tell(w, NAME_CHANGED, b, types_same_name(now, old), types_same_name(old, now));
+    tell_difference(w, NAME_CHANGED, b, types_same_name(now, old), types_same_name(old, now));
   }
   if (old->logical != now->logical || types_decimals_differ(old, now))
     tell_changed(w, LOGICAL_TYPE_CHANGED, b);
   if (old->kind == KIND_FIXED && old->size != now->size) {
     buffer_printf(&w->words, "%u bytes are %u now", old->size, now->size);
-    tell(w, SIZE_CHANGED, b, false, false);
+    tell_difference(w, SIZE_CHANGED, b, false, false);
   }
   if (old->kind == KIND_ENUM) walk_symbols(w, b);
   if (old->kind == KIND_ARRAY || old->kind == KIND_MAP) walk_items(w, b);
@@ -259,14 +260,14 @@ static void walk_branches(struct walking *w, const struct both *b) {
     }
     type_word(one.now.type, &w->words);
     buffer_add_z(&w->words, " is taken too now");
-    tell(w, BRANCH_ADDED, b, true, resolver_fits(&w->forward, &b->old, &one.now));
+    tell_difference(w, BRANCH_ADDED, b, true, resolver_fits(&w->forward, &b->old, &one.now));
   }
   for (uint32_t i = 0; i < (old ? old : 1); i++) {
     struct use was = old ? use_branch(&b->old, i) : b->old, is;
     if (counterpart(&was, &b->now, &is)) continue;
     type_word(was.type, &w->words);
     buffer_add_z(&w->words, " is not taken any more");
-    tell(w, BRANCH_REMOVED, b, resolver_fits(&w->backward, &b->now, &was), true);
+    tell_difference(w, BRANCH_REMOVED, b, resolver_fits(&w->backward, &b->now, &was), true);
   }
 }
 

@@ -40,7 +40,7 @@ static enum status full_name(struct commons *c, const struct json_doc *doc, stru
   return memory && out->ptr ? ST_OK : error_set(err, ST_NO_MEMORY, "no memory for a schema");
 }
 
-static enum status take(struct commons *c, struct common *one, struct error *err) {
+static enum status take_type(struct commons *c, struct common *one, struct error *err) {
   struct json_doc doc = {0};
   struct error fault = {0};
   enum status st = json_scan(&doc, buffer_span(&one->text), &fault);
@@ -74,7 +74,7 @@ static void common_free(struct common *one) {
   free(one);
 }
 
-static enum status add(void *ctx, const struct place *at, const char *name) {
+static enum status add_common(void *ctx, const struct place *at, const char *name) {
   struct adding *a = ctx;
   if (!span_ends(span_of(name), SCHEMA_SUFFIX)) return ST_OK;
   struct common *one = calloc(1, sizeof *one);
@@ -82,7 +82,7 @@ static enum status add(void *ctx, const struct place *at, const char *name) {
   one->file = schema_file_path(at, name);
   enum status st = one->file ? schema_file_read(at, name, &one->text, a->err)
                              : error_set(a->err, ST_NO_MEMORY, "no memory for a schema");
-  if (st == ST_OK) st = take(a->commons, one, a->err);
+  if (st == ST_OK) st = take_type(a->commons, one, a->err);
   if (st == ST_OK) st = enter(a->commons, one, a->err);
   if (st == ST_OK) return ST_OK;
   common_free(one);
@@ -91,7 +91,7 @@ static enum status add(void *ctx, const struct place *at, const char *name) {
 
 enum status commons_read(struct commons *c, const struct place *top, struct error *err) {
   struct adding a = {c, err};
-  enum status st = schema_files_below(top, ".common", add, &a, err);
+  enum status st = schema_files_below(top, ".common", add_common, &a, err);
   return st == ST_NOT_FOUND ? ST_OK : st;
 }
 

@@ -28,7 +28,7 @@ static void frozen_release(struct frozen *f) {
   free(f->file);
 }
 
-static enum status keep(struct event_schemas *e, const struct frozen *f, struct error *err) {
+static enum status keep_frozen(struct event_schemas *e, const struct frozen *f, struct error *err) {
   if (e->frozen_count == e->frozen_cap) {
     size_t cap = e->frozen_cap ? e->frozen_cap * 2 : 16;
     struct frozen *grown = realloc(e->frozen, cap * sizeof *grown);
@@ -51,7 +51,8 @@ static enum status read_frozen(struct frozen *f, const struct place *at, const c
   return st;
 }
 
-static enum status add(struct adding *a, const struct place *at, const char *name, bool top) {
+static enum status add_version(struct adding *a, const struct place *at, const char *name,
+                               bool top) {
   struct frozen f = {0};
   struct span stem;
   if (!span_ends(span_of(name), SCHEMA_SUFFIX)) return ST_OK;
@@ -66,20 +67,20 @@ static enum status add(struct adding *a, const struct place *at, const char *nam
   enum status st = f.event_name && f.file
                        ? read_frozen(&f, at, name, a->err)
                        : error_set(a->err, ST_NO_MEMORY, "no memory for a schema");
-  if (st == ST_OK) st = keep(a->schemas, &f, a->err);
+  if (st == ST_OK) st = keep_frozen(a->schemas, &f, a->err);
   if (st == ST_OK) return ST_OK;
   frozen_release(&f);
   return schema_file_fault(at, name, st, a->err);
 }
 
 static enum status add_file(void *ctx, const struct place *at, const char *name) {
-  return add(ctx, at, name, false);
+  return add_version(ctx, at, name, false);
 }
 
 static enum status add_top(void *ctx, const struct place *at, const char *name) {
   struct adding *a = ctx;
   enum status st = schema_files_below(at, name, add_file, a, a->err);
-  return st == ST_NOT_FOUND ? add(a, at, name, true) : st;
+  return st == ST_NOT_FOUND ? add_version(a, at, name, true) : st;
 }
 
 enum status history_read(struct event_schemas *e, const struct place *top, struct error *err) {

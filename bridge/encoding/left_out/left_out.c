@@ -65,7 +65,7 @@ enum reason left_out_carry(struct left_out *l, struct encoder *e, uint32_t paylo
 
 /* ---- by path ---- */
 
-static struct left_path *add(struct left_out *l, struct event_schema *of, struct span name) {
+static struct left_path *add_path(struct left_out *l, struct event_schema *of, struct span name) {
   struct left_path *p = arena_zalloc(&l->arena, sizeof *p);
   struct span kept = p ? arena_span(&l->arena, name) : (struct span){0};
   if (!kept.ptr || table_put(&l->by_path, kept, p) != ST_OK) return NULL;
@@ -86,7 +86,7 @@ static struct left_path *find_or_add(struct left_out *l, struct event_schema *of
   if (l->name.failed) return NULL;
   struct left_path *p = table_get(&l->by_path, buffer_span(&l->name));
   *fresh = !p && of->left_paths < LEFT_OF_TYPE && l->by_path.count < LEFT_MAX;
-  return *fresh ? add(l, of, buffer_span(&l->name)) : p;
+  return *fresh ? add_path(l, of, buffer_span(&l->name)) : p;
 }
 
 /* True: it is met for the first time. */

@@ -16,7 +16,8 @@ static void put_path(const struct encoder *e, uint32_t node, struct buffer *text
   buffer_release(&path);
 }
 
-static enum reason say(struct encoder *e, enum reason reason, struct buffer *text, bool name_file) {
+static enum reason say_mismatch(struct encoder *e, enum reason reason, struct buffer *text,
+                                bool name_file) {
   if (e->file && name_file) buffer_printf(text, " (%s)", e->file);
   error_set(e->err, ST_INVALID, "%s", buffer_z(text));
   buffer_release(text);
@@ -86,7 +87,7 @@ enum reason encode_mismatch(struct encoder *e, const struct use *u, uint32_t nod
     quote_value(&text, e->doc, node);
   else
     put_found(e, u, node, why, &text);
-  return say(e, REASON_SCHEMA_MISMATCH, &text, true);
+  return say_mismatch(e, REASON_SCHEMA_MISMATCH, &text, true);
 }
 
 enum reason encode_out_of_range(struct encoder *e, const struct use *u, uint32_t node,
@@ -100,7 +101,7 @@ enum reason encode_out_of_range(struct encoder *e, const struct use *u, uint32_t
     buffer_add_z(&text, ": the number");
   buffer_add_z(&text, " is beyond the range of ");
   type_word(u->type, &text);
-  return say(e, reason, &text, true);
+  return say_mismatch(e, reason, &text, true);
 }
 
 enum reason encode_missing(struct encoder *e, const struct field *f, uint32_t object) {
@@ -110,7 +111,7 @@ enum reason encode_missing(struct encoder *e, const struct field *f, uint32_t ob
   if (!e->defaults) buffer_add_char(&text, '.');
   text_quoted(&text, f->name, QUOTE_CHARACTERS);
   buffer_printf(&text, ": required by %s and missing", e->file ? e->file : "its type");
-  return say(e, REASON_SCHEMA_MISMATCH, &text, false);
+  return say_mismatch(e, REASON_SCHEMA_MISMATCH, &text, false);
 }
 
 enum reason encode_no_place(struct encoder *e, uint32_t key) {
@@ -119,5 +120,5 @@ enum reason encode_no_place(struct encoder *e, uint32_t key) {
   put_path(e, key + 1, &text);
   buffer_add_z(&text, e->defaults ? "no such field: " : ": no such field");
   if (e->defaults) text_quoted(&text, json_raw(e->doc, key), QUOTE_CHARACTERS);
-  return say(e, REASON_SCHEMA_MISMATCH, &text, true);
+  return say_mismatch(e, REASON_SCHEMA_MISMATCH, &text, true);
 }

@@ -41,8 +41,8 @@ static enum status take_out(struct memory *m, struct memory_row *r, struct error
   return st;
 }
 
-static enum status take(struct memory *m, const struct entry_ref *ref, enum settled *how,
-                        struct error *err) {
+static enum status take_row(struct memory *m, const struct entry_ref *ref, enum settled *how,
+                            struct error *err) {
   bool held = *memory_hand_of(&m->in_hand, ref->shelf, ref->token);
   struct memory_row *r = memory_find(m->w, ref->shelf, ref->token);
   enum status st = ST_OK;
@@ -131,7 +131,7 @@ static void settle_row(struct memory *m, struct settling *row) {
   else if (row->late)
     row->status = take_late(m, row->ref, row->id, &row->how, err);
   else
-    row->status = take(m, row->ref, &row->how, err);
+    row->status = take_row(m, row->ref, &row->how, err);
 }
 
 static void not_ours(const struct memory *m, struct settling *rows, size_t count,

@@ -44,7 +44,8 @@ static void clock_trouble(struct publishing *p, const struct item *item, const s
 }
 
 /* certain: it was refused by itself, not together with others. */
-static void judge(struct publishing *p, struct item *item, const struct delivery *d, bool certain) {
+static void judge_report(struct publishing *p, struct item *item, const struct delivery *d,
+                         bool certain) {
   struct relay *r = p->relay;
   item->outcome = OUTCOME_HELD;
   if (p->small_groups.trying)
@@ -85,14 +86,14 @@ static void judge(struct publishing *p, struct item *item, const struct delivery
 }
 
 void judge_item(struct publishing *p, struct item *item, const struct delivery *d) {
-  judge(p, item, d, true);
+  judge_report(p, item, d, true);
 }
 
 void judge_refused(struct publishing *p, struct item *item, const struct delivery *d) {
   if (p->relay->exactly_once)
     note_fault(item, d);
   else
-    judge(p, item, d, true);
+    judge_report(p, item, d, true);
 }
 
 /* A time that the topic does not take is this machine's, else, where events bring their own there,
@@ -113,7 +114,7 @@ void publish_report(void *ctx, void *opaque, const struct delivery *delivery) {
   item->partition = delivery->partition;
   item->offset = delivery->offset;
   if (!p->relay->exactly_once)
-    judge(p, item, &d, item->alone);
+    judge_report(p, item, &d, item->alone);
   else if (!p->aborting)
     note_fault(item, &d);
 }

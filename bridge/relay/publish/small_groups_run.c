@@ -43,7 +43,7 @@ static bool step(struct publishing *p) {
 
 /* ---- a topic's door ---- */
 
-static void tell(struct relay *r, unsigned topic, struct small_groups_topic *t) {
+static void tell_topic(struct relay *r, unsigned topic, struct small_groups_topic *t) {
   t->told = true;
   mutex_lock(&r->lock);
   status_breaker(r, routing_topic_name(r->parts.routing, topic), BREAKER_PROBING,
@@ -66,7 +66,7 @@ static void open_door(struct publishing *p, unsigned topic, struct small_groups_
 static void tend_doors(struct publishing *p, bool young) {
   for (unsigned i = 0; i < routing_topics(p->relay->parts.routing); i++) {
     struct small_groups_topic *t = &p->small_groups.topics[i];
-    if (t->suspects && !young && !t->told) tell(p->relay, i, t);
+    if (t->suspects && !young && !t->told) tell_topic(p->relay, i, t);
     if (!t->suspects && (t->held || t->told)) open_door(p, i, t);
   }
 }

@@ -28,7 +28,7 @@ struct freezing {
 
 /* ---- choosing ---- */
 
-static bool take(struct freezing *f, const struct entry_info *info) {
+static bool take_letter(struct freezing *f, const struct entry_info *info) {
   int64_t when_us = info->failed_us != TIME_NONE ? info->failed_us : info->arrived_us;
   breakdown_dead(f->tallies, info);
   if (!f->request->dry_run) f->st = frozen_add(&f->writer, info->token, when_us, f->err);
@@ -37,18 +37,18 @@ static bool take(struct freezing *f, const struct entry_info *info) {
 
 static bool visit_matching(void *ctx, const struct entry_info *info) {
   struct freezing *f = ctx;
-  return !selection_matches(&f->request->selection, f->s->routing, info) || take(f, info);
+  return !selection_matches(&f->request->selection, f->s->routing, info) || take_letter(f, info);
 }
 
 static bool visit_named(void *ctx, const struct entry_info *info) {
-  return take(ctx, info);
+  return take_letter(ctx, info);
 }
 
 static bool visit_by_id(void *ctx, const struct entry_info *info) {
   struct freezing *f = ctx;
   struct wanted *w = info->id.len ? table_get(&f->ids, info->id) : NULL;
   if (!w || w->found) return true;
-  return take(f, info);
+  return take_letter(f, info);
 }
 
 static bool next_id(struct span *rest, struct span *id) {
@@ -164,7 +164,7 @@ static enum status write_down(struct freezing *f, uint64_t *number) {
   return st;
 }
 
-static enum status tell(struct freezing *f, uint64_t number, struct buffer *json) {
+static enum status tell_selection(struct freezing *f, uint64_t number, struct buffer *json) {
   bool first = true;
   buffer_add_char(json, '{');
   member_int(json, &first, "version", 1);
@@ -196,7 +196,7 @@ enum status service_bulk_freeze(struct service *s, const struct bulk_request *re
   if (st == ST_OK) st = breakdown_open(&s->plan, s->routing, NULL, &f.tallies, f.err);
   if (st == ST_OK) st = choose(&f);
   if (st == ST_OK) st = write_down(&f, &number);
-  if (st == ST_OK) st = tell(&f, number, json);
+  if (st == ST_OK) st = tell_selection(&f, number, json);
   frozen_release(&f.writer);
   breakdown_close(f.tallies);
   table_release(&f.ids);

@@ -8,7 +8,7 @@ struct telling {
   bool told;
 };
 
-static void tell(void *ctx, struct span ns, const char *words) {
+static void tell_namespace(void *ctx, struct span ns, const char *words) {
   struct telling *t = ctx;
   t->told = true;
   doctor_found(t->d, "order", REPORT_WARNING, "%.*s: %s", SPAN_ARGS(ns), words);
@@ -21,7 +21,7 @@ void doctor_check_order(struct doctor *d) {
   struct error err = {0};
   bool changed = false;
   if (!d->store || !d->routing || !d->catalog) return;
-  enum status st = order_rules_compare(d->store, d->routing, tell, &t, &changed, &err);
+  enum status st = order_rules_compare(d->store, d->routing, tell_namespace, &t, &changed, &err);
   if (st != ST_OK)
     doctor_found(d, "order", REPORT_SKIPPED, "what held at the last start is not known: %s",
                  err.text);

@@ -20,7 +20,7 @@ static bool look_at(void *ctx, const struct entry_info *info) {
   return true;
 }
 
-static void judge(struct doctor *d, const char *topic, int64_t age_ms) {
+static void judge_topic(struct doctor *d, const char *topic, int64_t age_ms) {
   int64_t kept_ms = 0;
   char age[DURATION_TEXT], kept[DURATION_TEXT];
   struct buffer command = {0};
@@ -59,7 +59,7 @@ void doctor_check_retention(struct doctor *d) {
     for (unsigned i = 0; i < topics; i++) {
       const char *name = routing_topic_name(d->routing, i);
       if (o.since_us[i] != TIME_NONE && routing_event_times(d->routing, span_of(name)))
-        judge(d, name, now_ms - o.since_us[i] / 1000);
+        judge_topic(d, name, now_ms - o.since_us[i] / 1000);
     }
   free(o.since_us);
 }

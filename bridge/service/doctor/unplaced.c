@@ -74,7 +74,7 @@ static size_t tell_policy(struct doctor *d, const struct reading *r, enum unknow
   return all;
 }
 
-static void tell(struct doctor *d, const struct reading *r) {
+static void tell_unplaced(struct doctor *d, const struct reading *r) {
   char entries[COUNTED_TEXT];
   size_t all = 0;
   for (int policy = UNKNOWN_CARRY; policy <= UNKNOWN_DROP; policy++)
@@ -93,7 +93,7 @@ void doctor_check_unplaced(struct doctor *d) {
   if (st == ST_OK)
     st = store_list(d->store, LIST_PENDING, ENTRIES_READ, read_entry, &r, &total, &err);
   if (st == ST_OK)
-    tell(d, &r);
+    tell_unplaced(d, &r);
   else
     doctor_found(d, "unknown fields", REPORT_SKIPPED, "the pending entries cannot be read: %s",
                  err.text);

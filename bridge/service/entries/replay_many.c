@@ -82,7 +82,7 @@ struct judging {
   bool force, *published;
 };
 
-static void judge(void *ctx, struct letter *list, size_t count) {
+static void judge_letters(void *ctx, struct letter *list, size_t count) {
   struct judging *j = ctx;
   replay_many_judge(j->s, j->force, list, count, j->published);
 }
@@ -90,6 +90,6 @@ static void judge(void *ctx, struct letter *list, size_t count) {
 void replay_many_move(struct service *s, bool force, struct letter *list, size_t count,
                       bool *published) {
   struct judging judging = {s, force, published};
-  store_replay_all(s->store, list, count, judge, &judging);
+  store_replay_all(s->store, list, count, judge_letters, &judging);
   if (s->mode == SERVICE_RELAY) store_wake(s->store);
 }

@@ -26,7 +26,8 @@ void breakdown_close(struct breakdown *t) {
   free(t);
 }
 
-static void add(struct breakdown *t, struct breakdown_row *list, size_t *count, struct span word) {
+static void add_row(struct breakdown *t, struct breakdown_row *list, size_t *count,
+                    struct span word) {
   word = word.len > 60 ? (struct span){word.ptr, 60} : word;
   for (size_t i = 0; i < *count; i++)
     if (span_is(word, list[i].word)) {
@@ -43,7 +44,7 @@ static enum reason add_topic(struct breakdown *t, const struct entry_info *info)
   struct route route = {0};
   enum reason reason = routing_route(t->routing, &t->nothing, &event, &t->scratch, &route, NULL);
   if (reason == REASON_NONE)
-    add(t, t->topics, &t->topic_count, span_of(routing_topic_name(t->routing, route.topic)));
+    add_row(t, t->topics, &t->topic_count, span_of(routing_topic_name(t->routing, route.topic)));
   arena_reset(&t->scratch);
   return reason;
 }
@@ -55,7 +56,7 @@ static enum reason foresee_entry(struct breakdown *t, const struct entry_info *i
   enum reason reason = foresee(t->plan, t->routing, t->catalog, info->doc, info->event, &t->scratch,
                                &route, &topic_known, NULL);
   if (reason == REASON_NONE)
-    add(t, t->topics, &t->topic_count, span_of(routing_topic_name(t->routing, route.topic)));
+    add_row(t, t->topics, &t->topic_count, span_of(routing_topic_name(t->routing, route.topic)));
   arena_reset(&t->scratch);
   return reason;
 }
@@ -69,18 +70,18 @@ static void count(struct breakdown *t, const struct entry_info *info) {
 void breakdown_pending(struct breakdown *t, const struct entry_info *info) {
   count(t, info);
   if (!info->name.len) {
-    if (info->reason.len) add(t, t->reasons, &t->reason_count, info->reason);
+    if (info->reason.len) add_row(t, t->reasons, &t->reason_count, info->reason);
     return;
   }
   enum reason reason = t->catalog && info->event ? foresee_entry(t, info) : add_topic(t, info);
   if (reason != REASON_NONE && reason != REASON_NO_MEMORY)
-    add(t, t->reasons, &t->reason_count, span_of(reason_word(reason)));
+    add_row(t, t->reasons, &t->reason_count, span_of(reason_word(reason)));
 }
 
 void breakdown_dead(struct breakdown *t, const struct entry_info *info) {
   count(t, info);
   if (info->name.len) (void)add_topic(t, info);
-  add(t, t->reasons, &t->reason_count, info->reason.len ? info->reason : SPAN("unknown"));
+  add_row(t, t->reasons, &t->reason_count, info->reason.len ? info->reason : SPAN("unknown"));
 }
 
 static void write_list(struct buffer *json, bool *first, const char *key,

@@ -54,8 +54,8 @@ int64_t facts_oldest_ms(const struct facts *facts) {
 }
 
 PRINTF_LIKE(4, 5)
-static void say(struct judgement *j, enum health_state state, const char *next, const char *fmt,
-                ...) {
+static void say_state(struct judgement *j, enum health_state state, const char *next,
+                      const char *fmt, ...) {
   if (j->count == JUDGE_LINES) return;
   struct reason_line *line = &j->lines[j->count++];
   line->state = state;
@@ -72,7 +72,8 @@ static enum health_state level(double value, double warning, double critical) {
 
 static void rule_readable(const struct facts *f, const struct limits *l, struct judgement *j) {
   (void)l;
-  if (f->unreadable) say(j, HEALTH_UNKNOWN, "", "The outbox cannot be counted: %s", f->unreadable);
+  if (f->unreadable)
+    say_state(j, HEALTH_UNKNOWN, "", "The outbox cannot be counted: %s", f->unreadable);
 }
 
 /* A breaker is a warning while it may still be a restart of the broker, critical once it has been
@@ -86,14 +87,15 @@ static void rule_breakers(const struct facts *f, const struct limits *l, struct 
     int64_t open_ms = (f->now_us - b->since_us) / 1000;
     if (b->type) {
       bool worst = b->wrong || open_ms >= l->oldest_ms[1];
-      say(j, worst ? HEALTH_CRITICAL : HEALTH_WARNING, b->remedy, "Events of %s wait for %s: %s",
-          strcmp(b->target, "registry") == 0 ? "types without an id" : b->target,
-          duration_text(open_ms, age), b->reason);
+      say_state(j, worst ? HEALTH_CRITICAL : HEALTH_WARNING, b->remedy,
+                "Events of %s wait for %s: %s",
+                strcmp(b->target, "registry") == 0 ? "types without an id" : b->target,
+                duration_text(open_ms, age), b->reason);
       continue;
     }
     bool critical = open_ms >= l->oldest_ms[1] || strcmp(b->target, "outbox") == 0;
-    say(j, critical ? HEALTH_CRITICAL : HEALTH_WARNING, b->remedy, "Nothing goes to %s for %s: %s",
-        b->target, duration_text(open_ms, age), b->reason);
+    say_state(j, critical ? HEALTH_CRITICAL : HEALTH_WARNING, b->remedy,
+              "Nothing goes to %s for %s: %s", b->target, duration_text(open_ms, age), b->reason);
   }
 }
 
@@ -104,7 +106,8 @@ static void silence(int64_t us, const char *who, const char *next, double warnin
   int64_t still_ms = (f->now_us - us) / 1000;
   enum health_state state = level((double)still_ms, warning, critical);
   if (state != HEALTH_OK)
-    say(j, state, next, "The relay's %s has not turned for %s", who, duration_text(still_ms, age));
+    say_state(j, state, next, "The relay's %s has not turned for %s", who,
+              duration_text(still_ms, age));
 }
 
 static bool kafka_is_away(const struct relay_status *status) {
@@ -133,12 +136,13 @@ static void rule_paused(const struct facts *f, const struct limits *l, struct ju
   (void)l;
   if (!p->on) return;
   if (p->since_us == TIME_NONE) {
-    say(j, HEALTH_WARNING, "busbridge resume", "Publishing is paused: %s", p->reason);
+    say_state(j, HEALTH_WARNING, "busbridge resume", "Publishing is paused: %s", p->reason);
     return;
   }
-  say(j, HEALTH_WARNING, "busbridge resume", "Publishing is paused since %.19s UTC (%s) by %s%s%s",
-      time_format(p->since_us, since), duration_text((f->now_us - p->since_us) / 1000, age),
-      *p->by ? p->by : "somebody", *p->reason ? ": " : "", p->reason);
+  say_state(j, HEALTH_WARNING, "busbridge resume",
+            "Publishing is paused since %.19s UTC (%s) by %s%s%s", time_format(p->since_us, since),
+            duration_text((f->now_us - p->since_us) / 1000, age), *p->by ? p->by : "somebody",
+            *p->reason ? ": " : "", p->reason);
 }
 
 static const char *next_for_oldest(const struct facts *f, const struct limits *l) {
@@ -153,13 +157,15 @@ static void rule_oldest(const struct facts *f, const struct limits *l, struct ju
   int64_t oldest = facts_oldest_ms(f);
   enum health_state state = level((double)oldest, (double)l->oldest_ms[0], (double)l->oldest_ms[1]);
   if (oldest < 0 || state == HEALTH_OK) return;
-  say(j, state, next_for_oldest(f, l), "The oldest pending entry waits for %s (limit %s)",
-      duration_text(oldest, age), duration_text(l->oldest_ms[state == HEALTH_CRITICAL], limit));
+  say_state(j, state, next_for_oldest(f, l), "The oldest pending entry waits for %s (limit %s)",
+            duration_text(oldest, age),
+            duration_text(l->oldest_ms[state == HEALTH_CRITICAL], limit));
 }
 
 static void rule_worker(const struct facts *f, const struct limits *l, struct judgement *j) {
   if (!f->relay && f->holder != 0 && f->unanswered) {
-    say(j, HEALTH_WARNING,
+    say_state(
+        j, HEALTH_WARNING,
         "See its log; if it hangs, end it by SIGKILL and start busbridge-worker: nothing is lost",
         "Process %" PRId64 " holds the outbox and does not answer on the control socket",
         f->holder);
@@ -168,29 +174,29 @@ static void rule_worker(const struct facts *f, const struct limits *l, struct ju
   /* As of any service that is down. The holder may be a worker that begins or ends, or a command:
    * nobody can tell. */
   if (!f->relay && f->holder == 0 && f->refused[0])
-    say(j, l->no_worker == HEALTH_OK ? HEALTH_UNKNOWN : l->no_worker,
-        "busbridge config check, and fix what it names",
-        "No worker runs, and none starts with these settings: %s", f->refused);
+    say_state(j, l->no_worker == HEALTH_OK ? HEALTH_UNKNOWN : l->no_worker,
+              "busbridge config check, and fix what it names",
+              "No worker runs, and none starts with these settings: %s", f->refused);
   else if (!f->relay && f->holder == 0)
-    say(j, l->no_worker, l->no_worker == HEALTH_OK ? "" : NEXT_NO_WORKER,
-        "No worker runs: nobody drains this outbox");
+    say_state(j, l->no_worker, l->no_worker == HEALTH_OK ? "" : NEXT_NO_WORKER,
+              "No worker runs: nobody drains this outbox");
   if (!f->relay && f->holder != 0)
-    say(j, l->no_worker == HEALTH_OK ? HEALTH_OK : HEALTH_UNKNOWN,
-        "busbridge health, in a moment: it begins, ends, or is a command at work",
-        "Process %" PRId64 " holds the outbox, but no worker answers on the control socket",
-        f->holder);
+    say_state(j, l->no_worker == HEALTH_OK ? HEALTH_OK : HEALTH_UNKNOWN,
+              "busbridge health, in a moment: it begins, ends, or is a command at work",
+              "Process %" PRId64 " holds the outbox, but no worker answers on the control socket",
+              f->holder);
   if (f->relay && !l->background && f->counts.pending > 0)
-    say(j, HEALTH_OK, "busbridge flush",
-        "The background flush is off: entries wait for an explicit flush");
+    say_state(j, HEALTH_OK, "busbridge flush",
+              "The background flush is off: entries wait for an explicit flush");
 }
 
 static void rule_dead(const struct facts *f, const struct limits *l, struct judgement *j) {
   char number[COUNTED_TEXT];
   enum health_state state = level((double)f->counts.dead, (double)l->dead[0], (double)l->dead[1]);
   if (state == HEALTH_OK) return;
-  say(j, state, "busbridge list --type dlq", "%s (limit %" PRIu64 ")",
-      counted_text(f->counts.dead, "dead letter", "dead letters", number),
-      l->dead[state == HEALTH_CRITICAL]);
+  say_state(j, state, "busbridge list --type dlq", "%s (limit %" PRIu64 ")",
+            counted_text(f->counts.dead, "dead letter", "dead letters", number),
+            l->dead[state == HEALTH_CRITICAL]);
 }
 
 static void rate_rule(const char *what, const struct figures *figures, const double limits[2],
@@ -199,8 +205,8 @@ static void rate_rule(const char *what, const struct figures *figures, const dou
   enum health_state state = level(percent, limits[0], limits[1]);
   if (figures->failed == 0 || figures->total < JUDGED_FROM || state == HEALTH_OK) return;
   if (figures->failed == 1) state = HEALTH_WARNING; /* one alone is no reason to wake somebody */
-  say(j, state, next, "%.1f %% of %s, %" PRIu64 " of %" PRIu64 " (limit %g %%)", percent, what,
-      figures->failed, figures->total, limits[state == HEALTH_CRITICAL]);
+  say_state(j, state, next, "%.1f %% of %s, %" PRIu64 " of %" PRIu64 " (limit %g %%)", percent,
+            what, figures->failed, figures->total, limits[state == HEALTH_CRITICAL]);
 }
 
 static void rule_failures(const struct facts *f, const struct limits *l, struct judgement *j) {
@@ -214,9 +220,9 @@ static void p95_rule(const char *what, const struct figures *figures, const int6
                      struct judgement *j) {
   enum health_state state = level(figures->p95_ms, (double)limits[0], (double)limits[1]);
   if (figures->total < JUDGED_FROM || state == HEALTH_OK) return;
-  say(j, state, "busbridge metrics; a new window begins by: busbridge metrics --reset",
-      "P95 of %s is %.0f ms (limit %" PRId64 " ms)", what, figures->p95_ms,
-      limits[state == HEALTH_CRITICAL]);
+  say_state(j, state, "busbridge metrics; a new window begins by: busbridge metrics --reset",
+            "P95 of %s is %.0f ms (limit %" PRId64 " ms)", what, figures->p95_ms,
+            limits[state == HEALTH_CRITICAL]);
 }
 
 static void rule_p95(const struct facts *f, const struct limits *l, struct judgement *j) {
@@ -226,9 +232,9 @@ static void rule_p95(const struct facts *f, const struct limits *l, struct judge
 
 static void rule_disk(const struct facts *f, const struct limits *l, struct judgement *j) {
   if (f->disk_free < 0 || f->disk_free >= l->disk_bytes) return;
-  say(j, HEALTH_WARNING, "Free space there, or lower health.disk_warning",
-      "%.0f MB are free on the outbox's file system (limit %.0f MB)", (double)f->disk_free / 1e6,
-      (double)l->disk_bytes / 1e6);
+  say_state(j, HEALTH_WARNING, "Free space there, or lower health.disk_warning",
+            "%.0f MB are free on the outbox's file system (limit %.0f MB)",
+            (double)f->disk_free / 1e6, (double)l->disk_bytes / 1e6);
 }
 
 static void rule_redis(const struct facts *f, const struct limits *l, struct judgement *j) {
@@ -236,12 +242,13 @@ static void rule_redis(const struct facts *f, const struct limits *l, struct jud
   if (f->keys.off || !f->keys_known) return;
   struct keys_words words;
   keys_words(f->keys.error, l->keys_required, &words);
-  if (!f->keys.up) say(j, HEALTH_WARNING, words.next, "%s", words.cause);
+  if (!f->keys.up) say_state(j, HEALTH_WARNING, words.next, "%s", words.cause);
   if (!f->keys.up && f->keys.due > 0)
-    say(j, HEALTH_OK, "", "%s until it is back (.busbridge/keys-due)",
-        counted_text(f->keys.due, "idempotency key waits", "idempotency keys wait", number));
+    say_state(j, HEALTH_OK, "", "%s until it is back (.busbridge/keys-due)",
+              counted_text(f->keys.due, "idempotency key waits", "idempotency keys wait", number));
   if (f->keys.given_up > 0)
-    say(j, HEALTH_WARNING,
+    say_state(
+        j, HEALTH_WARNING,
         "Bring Redis back; those ids would be published again if they came again",
         "%s given up while Redis was away",
         counted_text(f->keys.given_up, "idempotency key was", "idempotency keys were", number));
@@ -251,32 +258,33 @@ static void rule_holds(const struct facts *f, const struct limits *l, struct jud
   (void)l;
   uint64_t n = f->status ? f->status->holds : 0;
   if (n)
-    say(j, HEALTH_WARNING, "busbridge list --type dlq; then fix and replay, or purge",
-        "%" PRIu64 " dead %s (dlq.hold_key): later events of the same key wait", n,
-        n == 1 ? "letter holds its key" : "letters hold their keys");
+    say_state(j, HEALTH_WARNING, "busbridge list --type dlq; then fix and replay, or purge",
+              "%" PRIu64 " dead %s (dlq.hold_key): later events of the same key wait", n,
+              n == 1 ? "letter holds its key" : "letters hold their keys");
 }
 
 static void rule_schemas(const struct facts *f, const struct limits *l, struct judgement *j) {
   (void)l;
   if (f->schemas_refused[0])
-    say(j, HEALTH_WARNING,
-        "Fix them (busbridge schema check --all), then reload the worker (SIGHUP)",
-        "The schemas were not taken over, the old ones serve: %s", f->schemas_refused);
+    say_state(j, HEALTH_WARNING,
+              "Fix them (busbridge schema check --all), then reload the worker (SIGHUP)",
+              "The schemas were not taken over, the old ones serve: %s", f->schemas_refused);
 }
 
 static void rule_aside(const struct facts *f, const struct limits *l, struct judgement *j) {
   (void)l;
   uint64_t n = f->counts.aside;
   if (n)
-    say(j, HEALTH_WARNING, f->aside_next, "%" PRIu64 " %s set aside, all others go on: %s%s", n,
-        n == 1 ? "entry is" : "entries are", f->aside, n == 1 ? "" : ", ...");
+    say_state(j, HEALTH_WARNING, f->aside_next, "%" PRIu64 " %s set aside, all others go on: %s%s",
+              n, n == 1 ? "entry is" : "entries are", f->aside, n == 1 ? "" : ", ...");
 }
 
 static void rule_left(const struct facts *f, const struct limits *l, struct judgement *j) {
   char number[COUNTED_TEXT];
   (void)l;
   if (f->left)
-    say(j, HEALTH_WARNING,
+    say_state(
+        j, HEALTH_WARNING,
         "busbridge verify names them; the next start of the worker settles them or puts them back",
         "%s in .busbridge/tmp for more than a minute, on the way out of the outbox or back",
         counted_text(f->left, "entry lies", "entries lie", number));
@@ -286,21 +294,22 @@ static void rule_stuck(const struct facts *f, const struct limits *l, struct jud
   (void)l;
   const struct relay_status *s = f->status;
   if (s && s->stuck)
-    say(j, HEALTH_WARNING, store_aside_remedy(s->stuck_sys),
-        "%" PRIu64 " %s cannot be changed, nothing waits for %s: .busbridge/%s: %s%s", s->stuck,
-        s->stuck == 1 ? "manifest" : "manifests", s->stuck == 1 ? "it" : "them", s->stuck_file,
-        s->stuck_why, s->stuck == 1 ? "" : ", ...");
+    say_state(j, HEALTH_WARNING, store_aside_remedy(s->stuck_sys),
+              "%" PRIu64 " %s cannot be changed, nothing waits for %s: .busbridge/%s: %s%s",
+              s->stuck, s->stuck == 1 ? "manifest" : "manifests", s->stuck == 1 ? "it" : "them",
+              s->stuck_file, s->stuck_why, s->stuck == 1 ? "" : ", ...");
 }
 
 static void rule_typed(const struct facts *f, const struct limits *l, struct judgement *j) {
   char number[COUNTED_TEXT];
   (void)l;
   if (f->typed_unread)
-    say(j, HEALTH_OK, "Set outbox.typed to have them published, however old they are",
-        "%s in %s/pending, the older typed bus's own outbox, which is not read",
-        counted_text(f->typed_unread, "file waits", "files wait", number), f->typed);
+    say_state(j, HEALTH_OK, "Set outbox.typed to have them published, however old they are",
+              "%s in %s/pending, the older typed bus's own outbox, which is not read",
+              counted_text(f->typed_unread, "file waits", "files wait", number), f->typed);
   if (f->counts.foreign_typed)
-    say(j, HEALTH_OK, "",
+    say_state(
+        j, HEALTH_OK, "",
         "%s left alone in the typed outbox: another status than pending, or in processing/ for less "
         "than outbox.typed_timeout",
         counted_text(f->counts.foreign_typed, "file is", "files are", number));
@@ -311,17 +320,17 @@ static void rule_files(const struct facts *f, const struct limits *l, struct jud
   const struct store_counts *c = &f->counts;
   char number[COUNTED_TEXT];
   if (c->unreadable)
-    say(j, HEALTH_WARNING, "Give the worker's user the right to read them", "%s cannot be read",
-        counted_text(c->unreadable, "file", "files", number));
+    say_state(j, HEALTH_WARNING, "Give the worker's user the right to read them",
+              "%s cannot be read", counted_text(c->unreadable, "file", "files", number));
   if (c->odd)
-    say(j, HEALTH_OK, "Take them out of the outbox folder",
-        "%s left alone: links, folders, devices or files with two names",
-        counted_text(c->odd, "name is", "names are", number));
+    say_state(j, HEALTH_OK, "Take them out of the outbox folder",
+              "%s left alone: links, folders, devices or files with two names",
+              counted_text(c->odd, "name is", "names are", number));
   if (c->growing)
-    say(j, HEALTH_OK, "", "%s not whole yet",
-        counted_text(c->growing, "file is", "files are", number));
+    say_state(j, HEALTH_OK, "", "%s not whole yet",
+              counted_text(c->growing, "file is", "files are", number));
   if (!c->exact && !f->unreadable && !f->pause.on)
-    say(j, HEALTH_OK, "", "The first scan is still under way: counts will grow");
+    say_state(j, HEALTH_OK, "", "The first scan is still under way: counts will grow");
 }
 
 static enum health_state worse(enum health_state a, enum health_state b) {

@@ -8,7 +8,7 @@ struct readiness {
 };
 
 PRINTF_LIKE(4, 5)
-static void say(struct readiness *r, const char *check, bool ok, const char *fmt, ...) {
+static void say_check(struct readiness *r, const char *check, bool ok, const char *fmt, ...) {
   char text[700];
   bool first = true;
   va_list args;
@@ -27,13 +27,13 @@ static void say(struct readiness *r, const char *check, bool ok, const char *fmt
 static void check_folders(struct service *s, struct readiness *r) {
   struct error err = {0};
   bool fine = store_writable(s->store, &err) == ST_OK;
-  say(r, "folders", fine, "%s", fine ? "the outbox's folders are writable" : err.text);
+  say_check(r, "folders", fine, "%s", fine ? "the outbox's folders are writable" : err.text);
 }
 
 static void check_lock(struct service *s, struct readiness *r) {
   struct error err = {0};
   bool ours = store_check(s->store, &err) == ST_OK;
-  say(r, "lock", ours, "%s", ours ? "the outbox is held by this worker" : err.text);
+  say_check(r, "lock", ours, "%s", ours ? "the outbox is held by this worker" : err.text);
 }
 
 static const struct breaker_view *kafka_door(const struct relay_status *status) {
@@ -48,13 +48,13 @@ static enum status check_relay(struct service *s, struct readiness *r, struct er
   relay_status(s->relay, status);
   const struct breaker_view *door = kafka_door(status);
   if (status->reached)
-    say(r, "kafka", true, "Kafka has answered");
+    say_check(r, "kafka", true, "Kafka has answered");
   else
-    say(r, "kafka", false, "Kafka has not answered yet%s%s%s%s", door ? ": " : "",
-        door ? door->reason : "", door ? ". " : "",
-        door ? door->remedy : "; if that stays so, check kafka.bootstrap.servers");
-  say(r, "relay", status->failed == ST_OK, "%s",
-      status->failed == ST_OK ? "the relay goes on" : status->failure);
+    say_check(r, "kafka", false, "Kafka has not answered yet%s%s%s%s", door ? ": " : "",
+              door ? door->reason : "", door ? ". " : "",
+              door ? door->remedy : "; if that stays so, check kafka.bootstrap.servers");
+  say_check(r, "relay", status->failed == ST_OK, "%s",
+            status->failed == ST_OK ? "the relay goes on" : status->failure);
   free(status);
   return ST_OK;
 }
@@ -63,9 +63,9 @@ enum status service_ready(struct service *s, bool draining, bool *ready, struct 
                           struct error *err) {
   struct buffer checks = {0};
   struct readiness r = {.json = &checks, .ready = true};
-  say(&r, "draining", !draining, "%s",
-      draining ? "draining: it ends and takes nothing more" : "it is not ending");
-  say(&r, "settings", true, "the settings are valid");
+  say_check(&r, "draining", !draining, "%s",
+            draining ? "draining: it ends and takes nothing more" : "it is not ending");
+  say_check(&r, "settings", true, "the settings are valid");
   check_folders(s, &r);
   if (s->mode != SERVICE_INSPECT) check_lock(s, &r);
   enum status st = s->relay ? check_relay(s, &r, err) : ST_OK;

@@ -27,8 +27,8 @@ static const char *place_of(const struct settings *s, const char *text) {
 }
 
 /* at: the setting that is judged, where the words do not name one. */
-static void add(const struct settings *s, const char *at, const struct error *err,
-                struct buffer *errors) {
+static void add_fault(const struct settings *s, const char *at, const struct error *err,
+                      struct buffer *errors) {
   const char *place = place_of(s, err->text);
   if (!place) place = at;
   buffer_printf(errors, "%s%s%s\n", place ? place : "", place ? ": " : "", err->text);
@@ -49,7 +49,7 @@ static bool leave_out(struct kafka_config *config, const char *text) {
 static void check_kafka(const struct settings *s, struct plan *plan, struct buffer *errors) {
   struct error err = {0};
   while (kafka_config_check(&plan->kafka, NULL, &err) != ST_OK) {
-    add(s, NULL, &err, errors);
+    add_fault(s, NULL, &err, errors);
     if (!leave_out(&plan->kafka, err.text)) break;
   }
 }
@@ -63,13 +63,13 @@ static void check_others(const struct settings *s, const struct plan *plan, stru
   struct keys_config config = plan->keys;
   config.clock = &clock_system; /* it connects nowhere, so nothing is timed */
   if (store_address(plan->outbox, &address, &err) != ST_OK)
-    add(s, setting_source(s, SETTING_OUTBOX_URL), &err, errors);
+    add_fault(s, setting_source(s, SETTING_OUTBOX_URL), &err, errors);
   struct error of_schemas = {0};
   enum status st = plan_catalog(plan, NULL, &catalog, &of_schemas);
-  if (plan_routing(plan, catalog, &routing, &err) != ST_OK) add(s, NULL, &err, errors);
-  if (st != ST_OK) add(s, setting_source(s, SETTING_ENCODING_SCHEMAS), &of_schemas, errors);
+  if (plan_routing(plan, catalog, &routing, &err) != ST_OK) add_fault(s, NULL, &err, errors);
+  if (st != ST_OK) add_fault(s, setting_source(s, SETTING_ENCODING_SCHEMAS), &of_schemas, errors);
   if (keys_open(&config, NULL, &keys, &err) != ST_OK)
-    add(s, setting_source(s, SETTING_REDIS_URL), &err, errors);
+    add_fault(s, setting_source(s, SETTING_REDIS_URL), &err, errors);
   keys_close(keys);
   catalog_close(catalog);
   routing_close(routing);
@@ -82,7 +82,7 @@ void configure_check(const struct settings *settings, struct buffer *errors) {
     check_others(settings, &plan, errors);
     check_kafka(settings, &plan, errors);
   } else {
-    add(settings, NULL, &err, errors);
+    add_fault(settings, NULL, &err, errors);
   }
   plan_release(&plan);
 }

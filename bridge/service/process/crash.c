@@ -26,7 +26,7 @@ static void add_char(struct line *l, char c) {
   if (l->len < sizeof l->text) l->text[l->len++] = c;
 }
 
-static void add(struct line *l, const char *z) {
+static void add_text(struct line *l, const char *z) {
   while (*z) add_char(l, *z++);
 }
 
@@ -38,24 +38,24 @@ static void add_name(struct line *l, const char *name) {
       add_char(l, *name);
       continue;
     }
-    add(l, "\\x");
+    add_text(l, "\\x");
     add_char(l, hex_digit(c >> 4));
     add_char(l, hex_digit(c));
   }
 }
 
-static void say(int number, const struct crash_mark *mark) {
+static void say_crash(int number, const struct crash_mark *mark) {
   struct line l = {.len = 0};
-  add(&l, "busbridge-worker: crashed (");
+  add_text(&l, "busbridge-worker: crashed (");
   for (int i = 0; i < SIGNALS; i++)
-    if (signals[i].number == number) add(&l, signals[i].name);
+    if (signals[i].number == number) add_text(&l, signals[i].name);
   if (mark) {
-    add(&l, ") while working on ");
+    add_text(&l, ") while working on ");
     add_name(&l, mark->token);
-    add(&l, mark->times == 1 ? "; it is tried once more, alone\n"
-                             : "; it did so before, and becomes a dead letter\n");
+    add_text(&l, mark->times == 1 ? "; it is tried once more, alone\n"
+                                  : "; it did so before, and becomes a dead letter\n");
   } else {
-    add(&l, "), not while working on an entry\n");
+    add_text(&l, "), not while working on an entry\n");
   }
   struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
   ssize_t written =
@@ -72,7 +72,7 @@ static bool by_this_thread(const siginfo_t *info) {
 static void on_crash(int number, siginfo_t *info, void *context) {
   (void)context;
   struct sigaction action = {.sa_handler = SIG_DFL};
-  if (by_this_thread(info)) say(number, crash_marks_add());
+  if (by_this_thread(info)) say_crash(number, crash_marks_add());
   sigaction(number, &action, NULL);
   raise(number); /* it waits until this handler returns: the core shows the place of the crash */
 }

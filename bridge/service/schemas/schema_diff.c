@@ -19,7 +19,7 @@ struct differing {
   bool some; /* an element stands in the array */
 };
 
-static void begin(struct differing *d, bool *first) {
+static void begin_event(struct differing *d, bool *first) {
   buffer_add_z(d->json, d->some ? ", {" : "{");
   d->some = true;
   member_text(d->json, first, "event", span_of((d->now ? d->now : d->before)->event_name));
@@ -34,7 +34,7 @@ static void add_place(struct differing *d, bool *first, const char *file, const 
 static void add_difference(void *ctx, const struct difference *one) {
   struct differing *d = ctx;
   bool first = true;
-  begin(d, &first);
+  begin_event(d, &first);
   member_text(d->json, &first, "what", span_of(difference_name(one->what)));
   member_text(d->json, &first, "path", one->path);
   member_text(d->json, &first, "message", span_of(one->words));
@@ -47,7 +47,7 @@ static void add_difference(void *ctx, const struct difference *one) {
 
 static void add_whole(struct differing *d, const char *what) {
   bool first = true;
-  begin(d, &first);
+  begin_event(d, &first);
   member_text(d->json, &first, "what", span_of(what));
   member_text(d->json, &first, "file", span_of((d->now ? d->now : d->before)->file));
   buffer_add_char(d->json, '}');

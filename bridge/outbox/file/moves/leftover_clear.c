@@ -58,7 +58,8 @@ static enum is judge_id(int tmp, const char *file, const struct leftover *l) {
   return is;
 }
 
-static enum is judge(int tmp, const char *file, const struct leftover *l, const struct stat *st) {
+static enum is judge_leftover(int tmp, const char *file, const struct leftover *l,
+                              const struct stat *st) {
   struct stamp now = fs_stamp_of(st);
   switch (l->kind) {
   case LEFTOVER_SWAP: /* our own text, not exchanged or exchanged back, or the bytes that were read
@@ -112,7 +113,7 @@ void leftover_clear(int tmp, int root, enum side side, const char *file) {
     return;
   }
   if (place_side(l.place) != side) return; /* nothing of ours puts it there */
-  switch (judge(tmp, file, &l, &st)) {
+  switch (judge_leftover(tmp, file, &l, &st)) {
   case IS_UNCLEAR: break;
   case IS_OTHER: bring(tmp, root, file, &l, false); break;
   case IS_DONE:

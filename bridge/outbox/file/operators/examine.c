@@ -162,8 +162,8 @@ static enum status try_exchange(struct fs_site *s, int tmp, struct examined *out
   return st;
 }
 
-static void say(struct examined *out, enum examined_verdict verdict, const char *text,
-                const char *next) {
+static void say_verdict(struct examined *out, enum examined_verdict verdict, const char *text,
+                        const char *next) {
   out->verdict = verdict;
   buffer_add_z(&out->text, text);
   buffer_add_z(&out->next, next);
@@ -173,23 +173,29 @@ static void examine_changes(struct fs_site *s, enum side side, struct examined *
   struct error err = {0};
   int tmp = state_tmp(fs_side(s, side));
   if (tmp < 0) {
-    say(out, EXAMINED_NOT, "not tried: there is no .busbridge/tmp yet, the worker makes it", "");
+    say_verdict(out, EXAMINED_NOT, "not tried: there is no .busbridge/tmp yet, the worker makes it",
+                "");
     return;
   }
   if (unwritable(tmp, ".")) {
-    say(out, EXAMINED_NOT, "not tried: .busbridge/tmp is not writable", "");
+    say_verdict(out, EXAMINED_NOT, "not tried: .busbridge/tmp is not writable", "");
     return;
   }
   switch (try_exchange(s, tmp, out, &err)) {
-  case ST_OK: say(out, EXAMINED_FINE, "files are written, synced and exchanged", ""); return;
-  case ST_NOT_FOUND: say(out, EXAMINED_NOT, "a worker that starts cleared the probe", ""); return;
+  case ST_OK:
+    say_verdict(out, EXAMINED_FINE, "files are written, synced and exchanged", "");
+    return;
+  case ST_NOT_FOUND:
+    say_verdict(out, EXAMINED_NOT, "a worker that starts cleared the probe", "");
+    return;
   case ST_UNSUPPORTED:
-    say(out, EXAMINED_DOUBTFUL, "it cannot exchange two files (renameat2)",
+    say_verdict(
+        out, EXAMINED_DOUBTFUL, "it cannot exchange two files (renameat2)",
         "Put the outbox on ext4, xfs, btrfs or tmpfs: elsewhere a worker that was stopped and wakes up "
         "late could bring back an entry");
     return;
   default:
-    say(out, EXAMINED_FAILED, err.text, "");
+    say_verdict(out, EXAMINED_FAILED, err.text, "");
     buffer_printf(&out->next, "Fix the file system under %s", state_path(fs_side(s, side)));
   }
 }

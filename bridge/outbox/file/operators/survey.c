@@ -78,7 +78,7 @@ static enum oddity raw_oddity(struct survey *v, const char *name, uint64_t inode
 }
 
 /* False: it is not an entry of that place. */
-static bool judge(struct survey *v, const char *name, enum oddity *oddity) {
+static bool judge_name(struct survey *v, const char *name, enum oddity *oddity) {
   const struct fs_desk *d = &v->desk;
   bool newer = fs_newer_form(&d->doc);
   uint64_t inode;
@@ -108,7 +108,7 @@ static bool examine(struct survey *v, const char *name) {
     return tell_file(v, got == FS_ODD ? ODDITY_NO_FILE : ODDITY_UNREADABLE, place_path(v->place),
                      name, (struct span){0});
   if (got != FS_READ) return true; /* gone, growing, or out of memory */
-  if (fs_desk_is_object(d) && !judge(v, name, &oddity)) return true;
+  if (fs_desk_is_object(d) && !judge_name(v, name, &oddity)) return true;
   if (fs_shelf(v->place) != SHELF_DEAD && fs_aside_out(v->s, v->place, name, &d->stamp))
     oddity = ODDITY_ASIDE;
   return tell_file(v, oddity, place_path(v->place), name, d->event.id);

@@ -43,8 +43,8 @@ static bool old_enough(const struct fs_reader *s, const struct stamp *stamp) {
          wall - touched / 1000 >= s->site->c.settle_ms * 1000;
 }
 
-static void add(struct fs_reader *s, const struct fs_candidate *c, const struct stamp *stamp,
-                int64_t now) {
+static void add_growing(struct fs_reader *s, const struct fs_candidate *c,
+                        const struct stamp *stamp, int64_t now) {
   if (s->growing_count >= FS_GROWING_MAX) return;
   if (!s->growing && !(s->growing = malloc(FS_GROWING_MAX * sizeof *s->growing))) return;
   char *name = strdup(c->name);
@@ -67,7 +67,7 @@ bool fs_growing_settled(struct fs_reader *s, const struct fs_candidate *c,
     return true;
   }
   if (!g) {
-    add(s, c, stamp, now);
+    add_growing(s, c, stamp, now);
   } else if (!same) {
     g->stamp = *stamp;
     g->first_ns = now;

@@ -90,7 +90,7 @@ static const char *what_words(enum aside what) {
   return "";
 }
 
-static void say(struct fs_site *s, const struct fs_row *row) {
+static void say_row(struct fs_site *s, const struct fs_row *row) {
   log_write(s->log, LOG_WARNING, "outbox", "entry_aside",
             FIELDS(F_SPAN("id", row->ref.id), F_TEXT("place", place_path(row->ref.place)),
                    F_SPAN("file", row->ref.name), F_TEXT("error", row->why)),
@@ -100,7 +100,8 @@ static void say(struct fs_site *s, const struct fs_row *row) {
             store_aside_remedy(row->sys));
 }
 
-static enum status keep(struct fs_finisher *s, struct fs_row *row, bool *known, struct error *err) {
+static enum status keep_row(struct fs_finisher *s, struct fs_row *row, bool *known,
+                            struct error *err) {
   char number[NUMBER_TEXT];
   enum status st = ST_NO_MEMORY;
   mutex_lock(&s->shared->lock);
@@ -141,9 +142,9 @@ enum status fs_set_aside(struct fs_finisher *s, const struct entry_ref *entry, s
   from.ref.id = id;
   struct fs_row *row = fs_row_make(&from);
   if (!row) return error_set(err, ST_NO_MEMORY, "no memory to set an entry aside");
-  enum status st = keep(s, row, &known, err);
+  enum status st = keep_row(s, row, &known, err);
   if (st != ST_OK) return st;
-  if (!known) say(s->site, row);
+  if (!known) say_row(s->site, row);
   fs_hand_end(s->shared, ref.place, name, what == ASIDE_RETRY ? FS_END_STAYS : FS_END_GONE);
   return ST_OK;
 }

@@ -14,7 +14,7 @@ static const char *const whats[] = {
 
 /* ---- making one ---- */
 
-static struct span keep(char **at, struct span text) {
+static struct span keep_text(char **at, struct span text) {
   struct span copy = {*at, text.len};
   if (text.len) memcpy(*at, text.ptr, text.len);
   (*at)[text.len] = '\0';
@@ -33,12 +33,12 @@ struct fs_row *fs_row_make(const struct fs_row *from) {
   *row = *from;
   char *at = row->bytes;
   *at++ = (char)('0' + from->ref.place);
-  row->ref.name = keep(&at, name);
+  row->ref.name = keep_text(&at, name);
   row->key = (struct span){row->bytes, name.len + 1};
-  row->ref.id = keep(&at, from->ref.id);
-  row->failure.topic = from->failure.topic ? keep(&at, topic).ptr : NULL;
-  row->failure.error = from->failure.error ? keep(&at, error).ptr : NULL;
-  row->why = keep(&at, why).ptr;
+  row->ref.id = keep_text(&at, from->ref.id);
+  row->failure.topic = from->failure.topic ? keep_text(&at, topic).ptr : NULL;
+  row->failure.error = from->failure.error ? keep_text(&at, error).ptr : NULL;
+  row->why = keep_text(&at, why).ptr;
   return row;
 }
 

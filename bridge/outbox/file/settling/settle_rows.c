@@ -8,7 +8,7 @@
 
 /* ---- rows ---- */
 
-static void say(struct settling *row, const struct error *why) {
+static void fail_row(struct settling *row, const struct error *why) {
   row->status = why->status;
   row->error = *why;
 }
@@ -58,14 +58,14 @@ static void fail_rows(struct fs_finisher *s, struct settling *rows, size_t count
   enum status st = list ? fail_together(s, rows, count, list, &err)
                         : error_set(&err, ST_NO_MEMORY, "out of memory");
   for (struct settling *row = rows; st != ST_OK && row < rows + count; row++)
-    if (row->fate != FATE_DONE) say(row, &err);
+    if (row->fate != FATE_DONE) fail_row(row, &err);
   free(list);
 }
 
 /* Those that are done. */
-static void say_all(struct settling *rows, size_t count, const struct error *why) {
+static void fail_done(struct settling *rows, size_t count, const struct error *why) {
   for (struct settling *row = rows; row < rows + count; row++)
-    if (row->fate == FATE_DONE) say(row, why);
+    if (row->fate == FATE_DONE) fail_row(row, why);
 }
 
 static enum status settle_rows(struct fs_finisher *s, struct settling *rows, size_t count,
@@ -77,7 +77,7 @@ static enum status settle_rows(struct fs_finisher *s, struct settling *rows, siz
     failing += row->fate != FATE_DONE;
   if (failing) fail_rows(s, rows, count, failing);
   if (failing) st = fs_check(s->site, err); /* that took a while */
-  if (st != ST_OK) say_all(rows, count, err);
+  if (st != ST_OK) fail_done(rows, count, err);
   for (struct settling *row = rows; row < rows + count; row++) {
     if (row->fate == FATE_DONE && st == ST_OK) fs_done(s, row);
     all &= row->status == ST_OK;
@@ -113,7 +113,7 @@ enum status fs_settle(struct fs_finisher *s, struct settling *rows, size_t count
                       const struct manifest_name *closes, enum closing *closing,
                       struct error *err) {
   enum status st = fs_check(s->site, err);
-  for (size_t i = 0; st != ST_OK && i < count; i++) say(&rows[i], err);
+  for (size_t i = 0; st != ST_OK && i < count; i++) fail_row(&rows[i], err);
   if (st == ST_OK) st = settle_rows(s, rows, count, err);
   return st == ST_OK && closes ? close_batch(s, closes, closing, err) : st;
 }
