@@ -108,7 +108,7 @@ const struct command command_replay = {
         "  busbridge replay --resume 3                            go on after Ctrl-C\n",
     .description =
         "An ID is one of a dead letter, its beginning, or the stem of its file (from standard input, and of more than\n"
-        "100: whole ones). The entry keeps its id and starts anew with attempts 0. What Kafka has already is refused; --force\n"
+        "100: whole ones). The entry keeps its id and starts again with attempts 0. What Kafka has already is refused; --force\n"
         "forgets the idempotency key first. What filters name is written down before the first is moved, so that letters\n"
         "which come later stay; more than 100 are asked about. Ctrl-C stops after the step that runs.",
     .run = run_replay,

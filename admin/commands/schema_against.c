@@ -86,7 +86,7 @@ enum status schema_past_open(struct schema_past *p, const struct schema_call *c,
   if (c->against_registry) *p = (struct schema_past){.revision = "registry", .origin = "subjects"};
   enum status st = ST_OK;
   if (c->against_git && (!*c->against_git || c->against_git[0] == '-'))
-    st = error_set(err, ST_INVALID, "%s is no revision of git", c->against_git);
+    st = error_set(err, ST_INVALID, "%s is not a revision of git", c->against_git);
   else if (c->against_git)
     st = unpack_all(p, err);
   else if (c->against_registry)

@@ -21,7 +21,7 @@
   X(OUTBOX_SENT, "outbox.sent", CHOICE, "delete", 0, 0, 0,                                                                 \
     "delete keep", "What becomes of a published entry: deleted, or kept in sent/")                                         \
   X(OUTBOX_SENT_RETENTION, "outbox.sent_retention", DURATION, "7d", 0, 3650 * DAY, 0,                                      \
-    "", "How long sent/ keeps an entry; 0s means for ever")                                                                \
+    "", "How long sent/ keeps an entry; 0s means forever")                                                                \
   X(OUTBOX_SETTLE, "outbox.settle", DURATION, "2s", 0, HOUR, 0,                                                            \
     "", "How long a file that does not parse must lie unchanged before it is a dead letter")                               \
   X(OUTBOX_MAX_ENTRY_BYTES, "outbox.max_entry_bytes", BYTES, "1MiB", KIB, 256 * MIB, 0,                                    \
