@@ -54,15 +54,15 @@ static int print_verdict(struct admin *a, const struct json_doc *doc, bool as_js
     output_json(doc, 0, &a->out);
     return fits ? CODE_OK : CODE_FAILURE;
   }
-  schema_add_text(a, doc, "event");
+  schema_add_text(a, doc, 0, "event");
   if (fits) {
     buffer_add_z(&a->out, ": fits ");
-    schema_add_text(a, doc, "schema");
+    schema_add_text(a, doc, 0, "schema");
   } else {
     buffer_add_z(&a->out, ": ");
-    schema_add_text(a, doc, "reason");
+    schema_add_text(a, doc, 0, "reason");
     buffer_add_z(&a->out, ": ");
-    schema_add_text(a, doc, "error");
+    schema_add_text(a, doc, 0, "error");
   }
   buffer_add_char(&a->out, '\n');
   int code = admin_flush(a);

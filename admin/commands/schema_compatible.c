@@ -5,27 +5,19 @@
 #include "bridge/base/escape.h"
 #include "bridge/base/words.h"
 
-static void add_member(struct admin *a, const struct json_doc *doc, uint32_t node,
-                       const char *key) {
-  struct buffer text = {0};
-  answer_text(doc, node, key, &text);
-  text_printable(&a->out, buffer_span(&text));
-  buffer_release(&text);
-}
-
 /* "schemas/order/placed.avsc:7: backward: payload.price: ... [TYPE_MISMATCH] (old/...:9)" */
 static void print_one(struct admin *a, const struct json_doc *doc, uint32_t node) {
-  add_member(a, doc, node, "file");
+  schema_add_text(a, doc, node, "file");
   buffer_printf(&a->out, ":%lld: ", (long long)answer_int(doc, node, "line", 0));
-  add_member(a, doc, node, "direction");
+  schema_add_text(a, doc, node, "direction");
   buffer_add_z(&a->out, ": ");
-  add_member(a, doc, node, "path");
+  schema_add_text(a, doc, node, "path");
   buffer_add_z(&a->out, ": ");
-  add_member(a, doc, node, "message");
+  schema_add_text(a, doc, node, "message");
   buffer_add_z(&a->out, " [");
-  add_member(a, doc, node, "what");
+  schema_add_text(a, doc, node, "what");
   buffer_add_z(&a->out, "] (");
-  add_member(a, doc, node, "against_file");
+  schema_add_text(a, doc, node, "against_file");
   buffer_printf(&a->out, ":%lld)\n", (long long)answer_int(doc, node, "against_line", 0));
 }
 
@@ -52,7 +44,7 @@ static void print(struct schema_call *c, const struct json_doc *doc) {
   while (answer_each(doc, answer_node(doc, 0, "incompatible"), &node)) print_one(a, doc, node);
   buffer_printf(&a->out, "%s: %s with ", schemas_folder(c->schemas),
                 fine ? "compatible" : "not compatible");
-  add_member(a, doc, 0, "against");
+  schema_add_text(a, doc, 0, "against");
   buffer_printf(
       &a->out, " (%s, %s compared)\n", c->level,
       counted_text((uint64_t)answer_int(doc, 0, "checked", 0), "schema", "schemas", count));

@@ -4,14 +4,6 @@
 #include "admin/output/output.h"
 #include "bridge/base/words.h"
 
-static void add_member(struct admin *a, const struct json_doc *doc, uint32_t node,
-                       const char *key) {
-  struct buffer text = {0};
-  answer_text(doc, node, key, &text);
-  text_printable(&a->out, buffer_span(&text));
-  buffer_release(&text);
-}
-
 static const char *meaning(bool backward, bool forward) {
   if (backward && forward) return "old and new readers read both";
   if (backward) return "new readers read old records, old readers cannot read new ones";
@@ -24,22 +16,22 @@ static void print_one(struct admin *a, const struct json_doc *doc, uint32_t node
   struct buffer path = {0};
   bool field = answer_text(doc, node, "path", &path);
   buffer_release(&path);
-  add_member(a, doc, node, "event");
+  schema_add_text(a, doc, node, "event");
   if (field) {
     buffer_add_z(&a->out, ": ");
-    add_member(a, doc, node, "path");
+    schema_add_text(a, doc, node, "path");
     buffer_add_z(&a->out, ": ");
-    add_member(a, doc, node, "message");
+    schema_add_text(a, doc, node, "message");
   }
   buffer_add_z(&a->out, field ? " [" : ": [");
-  add_member(a, doc, node, "what");
+  schema_add_text(a, doc, node, "what");
   buffer_add_char(&a->out, ']');
   if (field)
     buffer_printf(
         &a->out, "; %s",
         meaning(answer_bool(doc, node, "new_reads_old"), answer_bool(doc, node, "old_reads_new")));
   buffer_add_z(&a->out, " (");
-  add_member(a, doc, node, "file");
+  schema_add_text(a, doc, node, "file");
   if (field) buffer_printf(&a->out, ":%lld", (long long)answer_int(doc, node, "line", 0));
   buffer_add_z(&a->out, ")\n");
 }

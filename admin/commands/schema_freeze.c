@@ -13,9 +13,9 @@ enum status schema_freeze(struct schema_call *c, struct error *err) {
   if (st == ST_OK && c->json) {
     output_json(&doc, 0, &a->out);
   } else if (st == ST_OK) {
-    schema_add_text(a, &doc, "event");
+    schema_add_text(a, &doc, 0, "event");
     buffer_add_z(&a->out, answer_bool(&doc, 0, "frozen") ? ": frozen as " : ": is ");
-    schema_add_text(a, &doc, "file");
+    schema_add_text(a, &doc, 0, "file");
     buffer_add_z(&a->out, answer_bool(&doc, 0, "frozen") ? "\n" : " already\n");
   }
   json_doc_release(&doc);

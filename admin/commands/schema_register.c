@@ -5,14 +5,6 @@
 #include "bridge/base/escape.h"
 #include "bridge/base/words.h"
 
-static void add_member(struct admin *a, const struct json_doc *doc, uint32_t node,
-                       const char *key) {
-  struct buffer text = {0};
-  answer_text(doc, node, key, &text);
-  text_printable(&a->out, buffer_span(&text));
-  buffer_release(&text);
-}
-
 static const char *words_of(const char *outcome) {
   static const struct {
     const char *outcome, *words;
@@ -30,9 +22,9 @@ static void print_one(struct admin *a, const struct json_doc *doc, uint32_t node
   struct buffer outcome = {0}, error = {0};
   answer_text(doc, node, "outcome", &outcome);
   const char *word = buffer_z(&outcome);
-  add_member(a, doc, node, "event");
+  schema_add_text(a, doc, node, "event");
   buffer_add_z(&a->out, words_of(word));
-  add_member(a, doc, node, strcmp(word, "not_needed") == 0 ? "framing" : "subject");
+  schema_add_text(a, doc, node, strcmp(word, "not_needed") == 0 ? "framing" : "subject");
   int64_t id = answer_int(doc, node, "id", -1);
   if (id >= 0) buffer_printf(&a->out, " as %lld", (long long)id);
   if (answer_text(doc, node, "error", &error) && error.len) {

@@ -42,8 +42,8 @@ enum status schema_decode(struct schema_call *c, struct error *err);
 enum status schema_register(struct schema_call *c, struct error *err);
 enum status schema_export(struct schema_call *c, struct error *err);
 
-/* schema_words.c: a member's text of the answer's root, printable, to stdout. */
-void schema_add_text(struct admin *a, const struct json_doc *doc, const char *key);
+/* schema_words.c: a member's text, printable, to stdout; node 0: of the answer's root. */
+void schema_add_text(struct admin *a, const struct json_doc *doc, uint32_t node, const char *key);
 /* A word of the command line that is a folder: no event has a slash in its name, so one that is not
  * there is told as that. */
 bool schema_is_folder(const char *path);

@@ -6,9 +6,9 @@
 
 #include <sys/stat.h>
 
-void schema_add_text(struct admin *a, const struct json_doc *doc, const char *key) {
+void schema_add_text(struct admin *a, const struct json_doc *doc, uint32_t node, const char *key) {
   struct buffer text = {0};
-  answer_text(doc, 0, key, &text);
+  answer_text(doc, node, key, &text);
   text_printable(&a->out, buffer_span(&text));
   buffer_release(&text);
 }
