@@ -71,5 +71,6 @@ const char *json_type_name(enum json_type t) {
       [JSON_NULL] = "null",     [JSON_FALSE] = "boolean", [JSON_TRUE] = "boolean",
       [JSON_NUMBER] = "number", [JSON_STRING] = "string", [JSON_ARRAY] = "array",
       [JSON_OBJECT] = "object"};
+  _Static_assert(sizeof names / sizeof *names == JSON_OBJECT + 1, "a name for each type");
   return names[t];
 }

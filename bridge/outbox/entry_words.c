@@ -10,6 +10,7 @@ const char *shelf_path(enum shelf shelf, struct span token) {
   if (token.len && memchr(token.ptr, '/', token.len)) return "";
   static const char *const paths[] = {
       [SHELF_PENDING] = "", [SHELF_DEAD] = "dlq/", [SHELF_SENT] = "sent/"};
+  _Static_assert(sizeof paths / sizeof *paths == SHELF_SENT + 1, "a path for each shelf");
   return shelf <= SHELF_SENT ? paths[shelf] : "?/";
 }
 

@@ -71,6 +71,7 @@ const char *memory_note_name(enum note note) {
       [NOTE_CLUSTER] = "cluster", [NOTE_LEDGER] = "ledger",   [NOTE_HOLDS] = "holds",
       [NOTE_ORDER] = "order",     [NOTE_SCHEMAS] = "schemas", [NOTE_PAUSE] = "paused",
       [NOTE_IDS] = "ids"};
+  _Static_assert(sizeof names / sizeof *names == NOTES, "a name for each note");
   return names[note];
 }
 

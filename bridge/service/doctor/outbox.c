@@ -14,6 +14,7 @@ static void examine(struct doctor *d, const char *check, enum examination which)
                                                  [EXAMINED_DOUBTFUL] = REPORT_WARNING,
                                                  [EXAMINED_FAILED] = REPORT_FAILED,
                                                  [EXAMINED_NOT] = REPORT_SKIPPED};
+  _Static_assert(sizeof verdicts / sizeof *verdicts == EXAMINED_NOT + 1, "a verdict for each");
   struct examined told;
   store_examine(d->store, which, &told);
   doctor_found(d, check, verdicts[told.verdict], "%s", buffer_z(&told.text));

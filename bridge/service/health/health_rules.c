@@ -336,6 +336,7 @@ static void rule_files(const struct facts *f, const struct limits *l, struct jud
 static enum health_state worse(enum health_state a, enum health_state b) {
   static const int rank[] = {
       [HEALTH_OK] = 0, [HEALTH_WARNING] = 1, [HEALTH_UNKNOWN] = 2, [HEALTH_CRITICAL] = 3};
+  _Static_assert(sizeof rank / sizeof *rank == HEALTH_UNKNOWN + 1, "a rank for each state");
   return rank[a] >= rank[b] ? a : b;
 }
 

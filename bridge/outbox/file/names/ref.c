@@ -76,6 +76,7 @@ const char *fs_token(enum place place, const char *name, char room[TOKEN_SIZE]) 
 struct span fs_token_name(enum shelf shelf, struct span token, enum place *place) {
   static const enum place places[] = {
       [SHELF_PENDING] = PLACE_FLAT, [SHELF_DEAD] = PLACE_DLQ, [SHELF_SENT] = PLACE_SENT};
+  _Static_assert(sizeof places / sizeof *places == SHELF_SENT + 1, "a place for each shelf");
   *place = places[shelf];
   for (unsigned p = 0; p < PLACES; p++) {
     size_t before = strlen(rows[p].before);

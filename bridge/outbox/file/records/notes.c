@@ -8,11 +8,14 @@ static const char *const files[] = {
     [NOTE_CLUSTER] = "cluster", [NOTE_LEDGER] = "ledger",   [NOTE_HOLDS] = "holds",
     [NOTE_ORDER] = "order",     [NOTE_SCHEMAS] = "schemas", [NOTE_PAUSE] = "paused",
     [NOTE_IDS] = "ids"};
+_Static_assert(NOTES == NOTE_IDS + 1, "all are counted");
+_Static_assert(sizeof files / sizeof *files == NOTES, "a file for each note");
 static const char *const names[] = {
     [NOTE_CLUSTER] = ".busbridge/cluster", [NOTE_LEDGER] = ".busbridge/ledger",
     [NOTE_HOLDS] = ".busbridge/holds",     [NOTE_ORDER] = ".busbridge/order",
     [NOTE_SCHEMAS] = ".busbridge/schemas", [NOTE_PAUSE] = ".busbridge/paused",
     [NOTE_IDS] = ".busbridge/ids"};
+_Static_assert(sizeof names / sizeof *names == NOTES, "a name for each note");
 
 const char *state_note_name(enum note note) {
   return names[note];

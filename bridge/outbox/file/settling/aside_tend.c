@@ -24,6 +24,7 @@ static void carry_out(struct fs_finisher *s, const struct fs_row *row) {
                                       [SETTLED_CHANGED] = "Another event lies in its place",
                                       [SETTLED_REUSED] =
                                           "Another event with its id lay there, and is taken out"};
+  _Static_assert(sizeof words / sizeof *words == SETTLED_REUSED + 1, "words for each");
   struct fs_failed dead = {.ref = row->ref, .why = row->failure, .dead = true};
   enum settled how = SETTLED_GONE;
   const char *name = row->ref.name.ptr;

@@ -11,6 +11,7 @@
 
 static const char *const whats[] = {
     [ASIDE_DONE] = "done", [ASIDE_RETRY] = "retry", [ASIDE_DEAD] = "dead"};
+_Static_assert(sizeof whats / sizeof *whats == ASIDE_DEAD + 1, "a word for each");
 
 /* ---- making one ---- */
 
