@@ -108,10 +108,6 @@ const struct ids_kind *subject_kind(const struct subject_use *use) {
   return framing_is_json(use->framing) ? &json : &avro;
 }
 
-bool subject_same(const struct subject_use *use, struct span theirs, struct span ours) {
-  return subject_kind(use)->same(theirs, ours);
-}
-
 /* ---- what cannot be ---- */
 
 static enum status no_registry(const struct plan *plan, const struct routing *routing,

@@ -29,8 +29,6 @@ MUST_CHECK enum status subject_text(const struct plan *plan, const struct catalo
                                     struct buffer *out, struct error *err);
 /* What it is looked up as. */
 const struct ids_kind *subject_kind(const struct subject_use *use);
-/* Are two such texts the same schema? */
-bool subject_same(const struct subject_use *use, struct span theirs, struct span ours);
 /* ST_INVALID: a framing needs a registry, and none is named; or a subject is that of its topic,
  * which has not one type of event. */
 MUST_CHECK enum status subjects_check(const struct plan *plan, const struct catalog *catalog,

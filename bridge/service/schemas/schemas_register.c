@@ -48,7 +48,7 @@ static enum status take(struct registering *g, const struct subject_use *use) {
   bool compatible = true;
   enum registry_said said =
       registry_look_up(g->registry, use->subject, text, type, true, &out, g->err);
-  if (said == REGISTRY_GIVEN && out.text.len && !subject_same(use, out.text, text))
+  if (said == REGISTRY_GIVEN && out.text.len && !subject_kind(use)->same(out.text, text))
     said = REGISTRY_MISSING; /* the worker would not take it */
   if (said == REGISTRY_GIVEN) write_one(g, use, WAS_THERE, out.id, "");
   if (said != REGISTRY_MISSING) return said == REGISTRY_GIVEN ? ST_OK : ST_UNAVAILABLE;
