@@ -24,18 +24,30 @@ static uint64_t count_files(const char *folder) {
   return count;
 }
 
-uint64_t typed_unread(const struct settings *settings, char folder[PATH_MAX]) {
-  const char *outbox;
+/* Of an outbox called bus_outbox, whose path is in folder: the other's path takes its place. */
+static uint64_t count_beside(char folder[PATH_MAX]) {
+  static const char called[] = "bus_outbox";
   char pending[PATH_MAX + sizeof "/pending"];
-  if (typed_folder(settings) ||
-      store_address(setting_text(settings, SETTING_OUTBOX_URL), &outbox, NULL) != ST_OK ||
-      !realpath(outbox, folder))
+  size_t len = strlen(folder), last = sizeof called - 1;
+  while (len > 1 && folder[len - 1] == '/') folder[--len] = '\0';
+  if (!span_ends((struct span){folder, len}, called) ||
+      (len > last && folder[len - last - 1] != '/'))
     return 0;
-  char *name = strrchr(folder, '/') + 1;
-  if (strcmp(name, "bus_outbox") != 0) return 0;
-  memcpy(name, "outbox", sizeof "outbox"); /* shorter than what stood there */
+  memcpy(folder + len - last, "outbox", sizeof "outbox"); /* shorter than what stood there */
   snprintf(pending, sizeof pending, "%s/pending", folder);
   return count_files(pending);
+}
+
+/* A link may be called so, or what it leads to. */
+uint64_t typed_unread(const struct settings *settings, char folder[PATH_MAX]) {
+  const char *outbox;
+  if (typed_folder(settings) ||
+      store_address(setting_text(settings, SETTING_OUTBOX_URL), &outbox, NULL) != ST_OK)
+    return 0;
+  uint64_t found = realpath(outbox, folder) ? count_beside(folder) : 0;
+  if (found || strlen(outbox) >= PATH_MAX) return found;
+  memcpy(folder, outbox, strlen(outbox) + 1);
+  return count_beside(folder);
 }
 
 void typed_log(const struct settings *settings, struct log *log) {

@@ -232,6 +232,9 @@ class Typed(harness.BusTest):
         for word in (("same",), ("same", "--force")):
             self.assertIn("dlq/same, typed/errored/same", self.cli("replay", *word, expect=1).stderr())
         self.assertEqual((self.names("errored"), list(self.dead()), self.pending()), (["same.json"], ["same.json"], []))
+        for command in ("purge", "replay"):
+            self.assertIn("of both outboxes", self.cli(command, "--yes", *["same"] * 2, *["none"] * 100, expect=1).stderr())
+        self.assertEqual((self.names("errored"), list(self.dead())), (["same.json"], ["same.json"]))
         self.cli("replay", "typed/errored/same")
         self.assertEqual((self.names("pending"), self.names("errored"), list(self.dead())), (["same.json"], [], ["same.json"]))
         self.cli("replay", "dlq/same.json")
@@ -266,6 +269,14 @@ class Typed(harness.BusTest):
         os.rename(self.typed / "errored" / "m-1.json", self.typed / "pending" / "m-1.json")
         (line,) = self.once().logs("move_finished")
         self.assertIn("typed/errored/", line["msg"])
+
+    def test_many_are_replayed_by_either_id(self):
+        bad = {"episode_id": "e", "episode_number": 1}
+        for i in range(4):
+            self.put(message(f"m-{i}", "EpisodeCreated", bad), file=f"x-{i}.json")
+        self.once()
+        self.cli("replay", "--yes", "m-0", "e-m-1", "x-2", "typed/errored/x-3.json", *["none"] * 100, expect=4)
+        self.assertEqual((self.names("errored"), self.names("pending")), ([], [f"x-{i}.json" for i in range(4)]))
 
     def test_what_is_no_json_is_kept_as_it_was_and_comes_back(self):
         self.put(b'{"message_id": "m-1", ', file="m-1.json")
@@ -345,6 +356,18 @@ class Typed(harness.BusTest):
             self.assertIn("3 files", told)
             self.assertIn("outbox.typed", told)
         self.assertEqual(self.drain(), [])
+        link = self.dir / "deploy" / "bus_outbox"
+        link.parent.mkdir()
+        link.symlink_to(outbox)
+        outbox.rename(self.dir / "temp" / "data")
+        outbox.symlink_to("data")
+        for called in (f"{link}", f"{outbox}/", f"{outbox}//"):
+            found = {check["check"]: check for check in self.examine("doctor", options={"outbox.url": f"file:{called}"})}
+            self.assertEqual("3 files wait" in found["typed outbox"]["found"], called != str(link), called)
+        outbox.unlink()
+        (self.dir / "temp" / "data").rename(outbox)
+        found = {check["check"]: check for check in self.examine("doctor", options={"outbox.url": f"file:{link}/"})}
+        self.assertIn("3 files wait", found["typed outbox"]["found"], "by what the link leads to")
         self.once(outbox__typed=str(pending.parent))
         self.assertEqual(self.programs[-1].logs("typed_unread"), [])
         self.assertEqual(len(self.drain()), 3)
@@ -363,6 +386,10 @@ class Typed(harness.BusTest):
         (self.typed / "processing").symlink_to("/proc")
         self.assertIn("processing lies on another file system", self.doctor()["typed outbox"]["found"])
         (self.typed / "processing").unlink()
+        (self.typed / "sent").rmdir()
+        (self.typed / "sent").symlink_to("errored")
+        self.assertIn(f"{self.typed}/sent is a symbolic link", self.doctor()["typed outbox"]["found"])
+        (self.typed / "sent").unlink()
         told = self.doctor(outbox__typed=str(self.typed / "errored"))["typed outbox"]
         self.assertEqual((told["verdict"], told["found"]), ("warning", f"there is no pending/ in {self.typed / 'errored'}, so nothing of it is read"))
 

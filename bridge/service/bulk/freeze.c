@@ -20,6 +20,7 @@ struct freezing {
   struct breakdown *tallies;
   struct table ids; /* of struct wanted */
   struct arena arena;
+  struct span named_in; /* the folder of what was found of one stem */
   uint64_t missing;
   struct buffer missing_shown;
   enum status st;
@@ -40,13 +41,33 @@ static bool visit_matching(void *ctx, const struct entry_info *info) {
   return !selection_matches(&f->request->selection, f->s->routing, info) || take_letter(f, info);
 }
 
+/* Of one stem in two outboxes neither is taken: which is meant nobody can guess. */
 static bool visit_named(void *ctx, const struct entry_info *info) {
-  return take_letter(ctx, info);
+  struct freezing *f = ctx;
+  struct span folder = span_of(info->folder);
+  if (f->named_in.len && !span_eq(f->named_in, folder)) {
+    f->st =
+        error_set(f->err, ST_EXISTS,
+                  "\"%.*s\" is a dead letter of both outboxes; name the one that is meant by its "
+                  "file, as busbridge list does (%s%s)",
+                  (int)strlen(info->file) - 5, info->file,
+                  shelf_path(info->shelf, span_of(info->token)), info->token);
+    return false;
+  }
+  if (!f->named_in.len) f->named_in = arena_span(&f->arena, folder);
+  return take_letter(f, info);
+}
+
+/* By the id that it goes by, else by the other one. */
+static struct wanted *wanted_of(const struct freezing *f, const struct entry_info *info) {
+  struct wanted *w = info->id.len ? table_get(&f->ids, info->id) : NULL;
+  struct span other = info->event ? info->event->other_id : (struct span){0};
+  return w || !other.len ? w : table_get(&f->ids, other);
 }
 
 static bool visit_by_id(void *ctx, const struct entry_info *info) {
   struct freezing *f = ctx;
-  struct wanted *w = info->id.len ? table_get(&f->ids, info->id) : NULL;
+  struct wanted *w = wanted_of(f, info);
   if (!w || w->found) return true;
   return take_letter(f, info);
 }
@@ -72,6 +93,7 @@ static enum status choose_named(struct freezing *f) {
     enum status st = w ? table_put(&f->ids, id, w) : ST_NO_MEMORY;
     if (st != ST_OK) return error_set(f->err, st, "out of memory");
     w->id = id;
+    f->named_in = (struct span){0};
     st = store_find(f->s->store, LIST_DEAD | LIST_NAMED, id, visit_named, f, &total, f->err);
     if (st != ST_OK && st != ST_NOT_FOUND) return st;
     w->found = total > 0;
@@ -82,7 +104,7 @@ static enum status choose_named(struct freezing *f) {
 
 static bool mark_by_id(void *ctx, const struct entry_info *info) {
   struct freezing *f = ctx;
-  struct wanted *w = info->id.len ? table_get(&f->ids, info->id) : NULL;
+  struct wanted *w = wanted_of(f, info);
   if (w && !w->found) {
     w->found = true;
     f->missing--;

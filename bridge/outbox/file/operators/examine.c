@@ -44,6 +44,13 @@ static bool elsewhere(int outbox, const char *name) {
          top.st_dev != one.st_dev;
 }
 
+/* No place is looked for behind a link. */
+static bool linked(int outbox, const char *name) {
+  struct stat one;
+  return *name != '.' && fstatat(outbox, name, &one, AT_SYMLINK_NOFOLLOW) == 0 &&
+         S_ISLNK(one.st_mode);
+}
+
 /* The first folder that is there and fails the test. */
 static const char *first_that(const struct fs_site *s, enum side side,
                               bool (*wrong)(int outbox, const char *name)) {
@@ -68,23 +75,30 @@ static void say_unwritable(const char *path, const char *name, struct examined *
   buffer_printf(&out->next, "%s. The worker must run as a user who may write there", denial.remedy);
 }
 
-/* True: something is wrong with it, and said. */
-static bool is_amiss(const struct fs_site *s, enum side side, struct examined *out) {
-  const char *path = state_path(fs_side(s, side)), *wrong = first_that(s, side, unwritable);
-  if (wrong) {
-    say_unwritable(path, wrong, out);
-    return true;
-  }
-  wrong = first_that(s, side, elsewhere);
-  if (!wrong) return false;
+static void say_elsewhere(const char *path, const char *name, enum side side,
+                          struct examined *out) {
   out->verdict = EXAMINED_FAILED;
-  buffer_printf(&out->text, "%s/%s lies on another file system than the outbox", path, wrong);
+  buffer_printf(&out->text, "%s/%s lies on another file system than the outbox", path, name);
   buffer_printf(
       &out->next,
       "Mount the outbox as one file system: entries are exchanged between its folders; only %s/ and "
       "sent/ may lie elsewhere",
       place_folder(side == SIDE_TYPED ? PLACE_TYPED_ERRORED : PLACE_DLQ));
-  return true;
+}
+
+/* True: something is wrong with it, and said. */
+static bool is_amiss(const struct fs_site *s, enum side side, struct examined *out) {
+  const char *path = state_path(fs_side(s, side)), *wrong;
+  if ((wrong = first_that(s, side, unwritable))) {
+    say_unwritable(path, wrong, out);
+  } else if ((wrong = first_that(s, side, elsewhere))) {
+    say_elsewhere(path, wrong, side, out);
+  } else if ((wrong = first_that(s, side, linked))) {
+    out->verdict = EXAMINED_FAILED;
+    buffer_printf(&out->text, "%s/%s is a symbolic link, which is not followed", path, wrong);
+    buffer_add_z(&out->next, "Put the folder itself there, or mount it there (mount --bind)");
+  }
+  return wrong;
 }
 
 static void examine_place(struct fs_site *s, struct examined *out) {
