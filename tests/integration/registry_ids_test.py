@@ -69,6 +69,20 @@ class RegistryIds(harness.BusTest):
         self.assertEqual(worker.stop(), 0)
         self.assertEqual(self.dead(), {})
 
+    def test_what_waits_for_a_schema_goes_on_with_the_one_that_replaced_it(self):
+        (self.folder / "sent.avsc").write_text(json.dumps({**UNKEYED, "name": "Sent"}))
+        self.place(1, "order.sent")
+        worker = self.start_worker("-X", "flush.interval=1s")
+        harness.wait_until(lambda: [line for line in worker.logs("schema_unregistered") if line["name"] == "order.sent"])
+        changed = {**UNKEYED, "name": "Sent", "doc": "changed", "fields": [*UNKEYED["fields"], {"name": "more", "type": "long", "default": 7}]}
+        id = self.register(changed)
+        (self.folder / "sent.avsc").write_text(json.dumps(changed))
+        worker.signal(signal.SIGHUP)
+        harness.wait_until(lambda: not self.pending())
+        self.assertEqual(self.published("order.events"), {"e-1": self.framed(id, "o-1") + b"\x0e"})
+        harness.wait_until(lambda: not any("order.sent" in text for _, text, _ in self.reasons()))
+        self.assertEqual((worker.stop(), self.dead()), (0, {}))
+
     def test_once_says_what_it_left_and_why(self):
         self.place(1)
         worker = self.run_worker("--once")
