@@ -269,6 +269,55 @@ CASE(what_was_left_in_tmp_goes_when_the_lock_is_taken_and_not_before) {
   assert_true(exists(b, ".busbridge/tmp/1.tmp"));
 }
 
+/* ---- somebody else's by now ---- */
+
+static void clear_tmp(struct box *b) {
+  DIR *d = opendir(path_of(b, ".busbridge/tmp"));
+  assert_non_null(d);
+  for (struct dirent *e; (e = readdir(d));)
+    if (e->d_type == DT_REG) assert_int_equal(unlinkat(dirfd(d), e->d_name, 0), 0);
+  closedir(d);
+}
+
+struct thief {
+  struct box *b;
+  enum durable_op at;
+  struct state *other;
+};
+/* Before that call of the one who stands still; as a new owner does, it clears tmp. */
+static int take_over(void *ctx, enum durable_op op, const char *name, bool after) {
+  struct thief *t = ctx;
+  if (after || op != t->at) return 0;
+  durable_set_hook(NULL, NULL);
+  (void)name;
+  assert_int_equal(unlink(path_of(t->b, ".busbridge/lock")), 0);
+  t->other = state_of(t->b, true);
+  assert_int_equal(state_lock(t->other, 0, NULL), ST_OK);
+  clear_tmp(t->b);
+  assert_int_equal(state_replace(t->other, "holds", SPAN("theirs"), NULL), ST_OK);
+  return 0;
+}
+
+CASE(one_that_was_taken_over_replaces_nothing) {
+  struct box *b = *state;
+  static const enum durable_op moments[] = {DURABLE_OPEN, DURABLE_FSYNC, DURABLE_RENAME};
+  for (size_t i = 0; i < sizeof moments / sizeof *moments; i++) {
+    struct thief t = {.b = b, .at = moments[i]};
+    struct state *s = state_of(b, true);
+    OK(state_lock(s, 0, &b->err));
+    OK(state_replace(s, "holds", SPAN("ours"), &b->err));
+    assert_string_equal(text_of(b, ".busbridge/holds"), "ours");
+    durable_set_hook(take_over, &t);
+    enum status st = state_replace(s, "holds", SPAN("ours again"), &b->err);
+    durable_set_hook(NULL, NULL);
+    assert_non_null(t.other);
+    assert_string_equal(text_of(b, ".busbridge/holds"), "theirs");
+    assert_int_equal(st, ST_BUSY);
+    state_close(s);
+    state_close(t.other);
+  }
+}
+
 /* ---- faults ---- */
 
 struct fault {

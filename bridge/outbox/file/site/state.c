@@ -383,10 +383,31 @@ enum status state_keep_tmp(struct state *s, bool *remade, struct error *err) {
   return st;
 }
 
+/* Gone from tmp: whoever owns the outbox by now has cleared it. */
+static enum status cleared_away(struct state *s, const char *name, struct error *err) {
+  enum status st = s->lock >= 0 ? state_check(s, err) : ST_OK;
+  return st == ST_OK ? error_set(err, ST_IO, "the new %s was removed from tmp", name) : st;
+}
+
+/* S16. It lies in tmp before the lock is looked at: a worker that stands still behind that look,
+ * and wakes when another one has the outbox, finds it cleared away and replaces nothing. Its name
+ * is no other's, though in containers all have one pid. */
 enum status state_replace(struct state *s, const char *name, struct span content,
                           struct error *err) {
+  char tmp[300];
   enum status st = state_keep_tmp(s, NULL, err);
-  return st == ST_OK ? durable_replace(s->tmp, s->folder, name, content, err) : st;
+  if (st != ST_OK) return st;
+  snprintf(tmp, sizeof tmp, "%s.%016llx.tmp", name,
+           (unsigned long long)s->clock->random(s->clock->ctx));
+  st = durable_write_new(s->tmp, tmp, content, NULL, err);
+  if (st != ST_OK) return st;
+  if (s->lock >= 0) st = state_check(s, err);
+  if (st == ST_OK) st = durable_rename(s->tmp, tmp, s->folder, name, err);
+  if (st == ST_OK) return durable_sync_folder(s->folder, err);
+  if (st == ST_NOT_FOUND) return cleared_away(s, name, err);
+  enum status gone = durable_unlink(s->tmp, tmp, NULL);
+  (void)gone; /* removed at the next start */
+  return st;
 }
 
 /* No descriptor is needed for it: that they are used up is no sign of another owner. */

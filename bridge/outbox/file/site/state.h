@@ -39,8 +39,8 @@ MUST_CHECK enum status state_check(struct state *s, struct error *err);
 /* The part of it that is about tmp. *remade (may be NULL): it was made again since this was last
  * told. Never ST_NOT_FOUND, unless it was not there when the state was opened. */
 MUST_CHECK enum status state_keep_tmp(struct state *s, bool *remade, struct error *err);
-/* durable_replace of .busbridge/name by way of tmp, which is made again where it is gone. Any
- * thread. */
+/* Replaces .busbridge/name durably by way of tmp, which is made again where it is gone. ST_BUSY: we
+ * held the lock, and lost it; nothing was replaced. Any thread. */
 MUST_CHECK enum status state_replace(struct state *s, const char *name, struct span content,
                                      struct error *err);
 /* hindrance.c: a change of one file of .busbridge failed: does the folder let others be made and
