@@ -24,6 +24,9 @@ void disk_trouble(struct relay *r, enum disk_side side, const struct error *err)
   char remedy[sizeof r->status.breakers[0].remedy];
   if (side == DISK_UNSYNCED)
     snprintf(remedy, sizeof remedy, "Relaying goes on; fix the disk, then restart the worker");
+  else if (disk_refuses(r, DISK_UNSYNCED)) /* which stays, and so must its remedy */
+    snprintf(remedy, sizeof remedy, "%s, then restart the worker. Nothing is lost",
+             sys_remedy(err->sys));
   else
     snprintf(remedy, sizeof remedy, "%s. Nothing is lost: everything waits and goes on by itself",
              sys_remedy(err->sys));
