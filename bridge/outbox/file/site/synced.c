@@ -4,10 +4,14 @@
  * Any thread; a crash leaves a folder as it was synced last. */
 #include "bridge/outbox/file/site/site.h"
 
-enum status fs_sync_fd(struct fs_site *s, int folder, struct error *err) {
+/* place: whose folder it is, NULL: tmp, or one that was moved away. */
+static enum status sync_folder(struct fs_site *s, const enum place *place, int folder,
+                               struct error *err) {
   struct error why = {0};
   mutex_lock(&s->syncing);
   enum status st = durable_sync_folder(folder, &why);
+  if (st != ST_OK && place)
+    error_prefix(&why, "%s/%s", state_path(fs_state(s, *place)), place_inside(*place));
   if (st != ST_OK && s->unsynced.status == ST_OK) s->unsynced = why;
   BUG_ON_RULE(S8, st != ST_OK && s->unsynced.status == ST_OK);
   mutex_unlock(&s->syncing);
@@ -15,16 +19,18 @@ enum status fs_sync_fd(struct fs_site *s, int folder, struct error *err) {
   return st;
 }
 
+enum status fs_sync_fd(struct fs_site *s, int folder, struct error *err) {
+  return sync_folder(s, NULL, folder, err);
+}
+
 enum status fs_sync_held(struct fs_site *s, enum place place, int folder, struct error *err) {
-  enum status st = fs_sync_fd(s, folder, err);
+  enum status st = sync_folder(s, &place, folder, err);
   if (st != ST_OK) atomic_store(&s->dirty[place], true);
   return st;
 }
 
 enum status fs_sync_place(struct fs_site *s, enum place place, struct error *err) {
-  enum status st = fs_sync_held(s, place, fs_folder(s, place), err);
-  if (st != ST_OK) error_prefix(err, "%s/%s", state_path(fs_state(s, place)), place_inside(place));
-  return st;
+  return fs_sync_held(s, place, fs_folder(s, place), err);
 }
 
 enum status fs_sync_places(struct fs_site *s, enum place a, enum place b, struct error *err) {
