@@ -15,7 +15,7 @@ bool manifest_digest_valid(struct span s) {
   return s.len == MANIFEST_DIGEST - 1 && hex_lower(s);
 }
 
-void manifest_file(const struct manifest_name *name, char out[MANIFEST_FILE]) {
-  snprintf(out, MANIFEST_FILE, "%s-%" PRIu64 "-%s", name->settled ? "settled" : "batch",
+void manifest_label(const struct manifest_name *name, char out[MANIFEST_LABEL]) {
+  snprintf(out, MANIFEST_LABEL, "%s-%" PRIu64 "-%s", name->settled ? "settled" : "batch",
            name->number, name->digest);
 }

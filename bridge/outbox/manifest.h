@@ -20,8 +20,8 @@
 #define MANIFEST_MOST (1024 * 1024) /* bytes; a larger one is not written: the batch is cut */
 /* A larger one is not read; earlier releases wrote them so large */
 #define MANIFEST_MAX (64 * 1024 * 1024)
-#define MANIFEST_KEY 256 /* the key is for people: of a long one so many bytes are kept */
-#define MANIFEST_FILE 64 /* settled-, 20 digits, -, 32 digits and a NUL */
+#define MANIFEST_KEY 256  /* the key is for people: of a long one so many bytes are kept */
+#define MANIFEST_LABEL 64 /* settled-, 20 digits, -, 32 digits and a NUL */
 
 struct manifest_entry {
   struct entry_ref ref;
@@ -47,15 +47,15 @@ struct manifest_name {
   int64_t written_ms; /* wall time, as manifest_list found it; 0: not known */
 };
 
-/* Written, durably, to be settled or forgotten. number, before, entries (flat and pending ones
+/* Written, durably, to be settled or forgotten. number, before, entries (pending ones
  * only) and count are given, digest is filled. nonce: of this run and try. ST_TOO_LARGE beyond
  * MANIFEST_MOST: fit tells how many of the entries fill it. On any error none counts as written (it
- * may lie there: same name, same content). A full disk does not stop it while the store has space
- * in reserve. */
+ * may be there: same number, digest, content). Want of space does not stop it while the store has
+ * some in reserve. */
 MUST_CHECK enum status manifest_write(struct store *s, struct manifest *m, const char *nonce,
                                       struct error *err);
 /* All there are, by number, then settled ones first. *list is malloc'ed, the caller frees it.
- * ST_INVALID: something lies among them that is none. */
+ * ST_INVALID: something is among them that is none. */
 MUST_CHECK enum status manifest_list(struct store *s, struct manifest_name **list, size_t *count,
                                      struct error *err);
 /* Reads and checks one: ST_INVALID when its content has not that digest or number, or is damaged;
@@ -76,7 +76,7 @@ MUST_CHECK enum status manifest_remove(struct store *s, const struct manifest_na
                                        struct error *err);
 
 bool manifest_digest_valid(struct span s); /* 32 hex digits */
-void manifest_file(const struct manifest_name *name,
-                   char out[MANIFEST_FILE]); /* what people know it by */
+void manifest_label(const struct manifest_name *name,
+                    char out[MANIFEST_LABEL]); /* what people know it by */
 
 #endif

@@ -23,7 +23,7 @@ enum note {
 #define NOTE_MOST (64 * 1024 * 1024) /* bytes; a larger one is not read */
 
 struct store;
-/* What people know it by, behind store_name and a slash. */
+/* What people know it by, behind store_name and "/". */
 const char *store_note_name(const struct store *s, enum note note);
 /* Appends it to out. ST_NOT_FOUND: there is none. On any other failure err names it. */
 MUST_CHECK enum status store_note_read(const struct store *s, enum note note, struct buffer *out,

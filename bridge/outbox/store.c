@@ -151,6 +151,19 @@ enum status store_note_remove(struct store *s, enum note note, struct error *err
   return s->ops->note_remove(s->impl, note, err);
 }
 
+const char *store_shelf_words(const struct store *s, enum shelf shelf, struct span token) {
+  return s->ops->shelf_words(shelf, token);
+}
+
+void store_whereabouts(const struct store *s, enum shelf shelf, const char *token, bool raw,
+                       struct buffer *out) {
+  s->ops->whereabouts(s->impl, shelf, token, raw, out);
+}
+
+const char *store_remedy(const struct store *s, int sys) {
+  return s->ops->remedy(sys);
+}
+
 bool store_hinders_one(const struct store *s, const struct error *why) {
   return s->ops->hinders_one(s->impl, why);
 }
@@ -159,8 +172,8 @@ uint64_t store_left(const struct store *s, int64_t now_us) {
   return s->ops->left(s->impl, now_us);
 }
 
-const char *store_dead_path(const struct store *s, const struct entry_ref *ref) {
-  return s->ops->dead_path(ref);
+const char *store_dead_words(const struct store *s, const struct entry_ref *ref) {
+  return s->ops->dead_words(ref);
 }
 
 void store_space(const struct store *s, struct store_space *out) {
@@ -176,8 +189,8 @@ void store_examine(struct store *s, enum examination which, struct examined *out
   s->ops->examine(s->impl, which, out);
 }
 
-uint64_t store_names(const struct store *s, unsigned which) {
-  return s->ops->names(s->impl, which);
+uint64_t store_estimate(const struct store *s, unsigned which) {
+  return s->ops->estimate(s->impl, which);
 }
 
 enum status store_audit(struct store *s, struct span line, struct error *err) {
@@ -368,13 +381,14 @@ void store_purge(struct store *s, struct letter *list, size_t count) {
   s->ops->purge(s->impl, list, count);
 }
 
-enum status store_bytes(struct store *s, const char *file, uint64_t from, size_t most,
+enum status store_bytes(struct store *s, const char *token, bool raw, uint64_t from, size_t most,
                         struct buffer *out, uint64_t *size, struct error *err) {
-  return s->ops->bytes(s->impl, file, from, most, out, size, err);
+  return s->ops->bytes(s->impl, token, raw, from, most, out, size, err);
 }
 
-enum status store_emit(struct store *s, const char *file, struct span text, struct error *err) {
-  return s->ops->emit(s->impl, file, text, err);
+enum status store_emit(struct store *s, struct span storage_key, struct span text,
+                       struct buffer *label, struct error *err) {
+  return s->ops->emit(s->impl, storage_key, text, label, err);
 }
 
 enum status store_survey(struct store *s, size_t limit, store_survey_fn visit, void *ctx,

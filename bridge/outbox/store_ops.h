@@ -1,5 +1,5 @@
 /* store_ops.h - what a kind of outbox implements: each row of this table is the operation of
- * store.h, manifest.h, notes.h, selections.h, due.h or survey.h of that name, and each is required.
+ * that name in store.h and the headers that it lists, and each is required.
  * Private to bridge/outbox. */
 #ifndef BRIDGE_OUTBOX_STORE_OPS_H
 #define BRIDGE_OUTBOX_STORE_OPS_H
@@ -11,7 +11,7 @@ struct manifest; /* manifest.h: the journal of batches */
 struct manifest_name;
 
 struct store_ops {
-  const char *scheme; /* "file" */
+  const char *scheme; /* of outbox.url: "memory" */
   struct store_traits traits;
   enum status (*open)(const char *address, const struct store_options *, void **, struct error *);
   void (*close)(void *);
@@ -24,12 +24,16 @@ struct store_ops {
   enum status (*note_read)(const void *, enum note, struct buffer *, struct error *);
   enum status (*note_write)(void *, enum note, struct span, struct error *);
   enum status (*note_remove)(void *, enum note, struct error *);
+  const char *(*shelf_words)(enum shelf, struct span token);
+  const char *(*dead_words)(const struct entry_ref *);
+  void (*whereabouts)(const void *, enum shelf, const char *token, bool raw, struct buffer *);
   bool (*hinders_one)(const void *, const struct error *);
+  const char *(*remedy)(int sys);
   uint64_t (*left)(const void *, int64_t now_us);
   void (*space)(const void *, struct store_space *);
   enum status (*writable)(const void *, struct error *);
   void (*examine)(void *, enum examination, struct examined *);
-  uint64_t (*names)(const void *, unsigned);
+  uint64_t (*estimate)(const void *, unsigned);
   enum status (*audit)(void *, struct span, struct error *);
   enum status (*draft_begin)(void *, void **, struct error *);
   enum status (*draft_add)(void *, void *draft, struct span, struct error *);
@@ -71,14 +75,14 @@ struct store_ops {
                       uint64_t *, struct error *);
   enum status (*find)(void *, unsigned, struct span, store_visit_fn, void *, uint64_t *,
                       struct error *);
-  const char *(*dead_path)(const struct entry_ref *);
   enum status (*look)(void *, enum shelf, const char *, store_visit_fn, void *, struct error *);
   enum status (*replay)(void *, enum shelf, const char *, struct error *);
   void (*replay_all)(void *, struct letter *, size_t, store_judge_fn, void *);
   void (*purge)(void *, struct letter *, size_t);
-  enum status (*bytes)(void *, const char *, uint64_t, size_t, struct buffer *, uint64_t *,
-                       struct error *);
-  enum status (*emit)(void *, const char *, struct span, struct error *);
+  enum status (*bytes)(void *, const char *, bool raw, uint64_t, size_t, struct buffer *,
+                       uint64_t *, struct error *);
+  enum status (*emit)(void *, struct span storage_key, struct span text, struct buffer *label,
+                      struct error *);
   enum status (*survey)(void *, size_t, store_survey_fn, void *, uint64_t *, struct error *);
   bool (*lies)(void *, const struct entry_ref *, struct span);
   enum status (*batch_write)(void *, struct manifest *, const char *nonce, struct error *);

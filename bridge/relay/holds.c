@@ -101,7 +101,7 @@ void holds_add(struct relay *r, const struct item *item) {
   bool known = has_id(find_hold(h, topic, item->key), item->id),
        full = !known && h->count >= HOLDS_MOST;
   struct hold *one = known || full ? NULL
-                                   : make(topic, item->key, item->id, item->ref.name,
+                                   : make(topic, item->key, item->id, item->ref.label,
                                           item->ref.arrived_ns, item->created_us);
   bool ok = known || (one && put(h, one));
   bool say = !ok && (!full || !h->full);
@@ -117,7 +117,7 @@ static bool is_before(const struct hold *one, const struct item *item) {
   int64_t arrived_ns = item->ref.arrived_ns;
   if (one->arrived_ns != arrived_ns) return one->arrived_ns < arrived_ns;
   if (one->created_us != item->created_us) return one->created_us < item->created_us;
-  return span_cmp(one->file, item->ref.name) < 0;
+  return span_cmp(one->file, item->ref.label) < 0;
 }
 
 bool holds_key(const struct holds *h, const char *topic, const struct item *item) {
@@ -178,18 +178,16 @@ struct seen {
 
 static bool see(void *ctx, const struct entry_info *info) {
   struct seen *s = ctx;
-  s->found = s->found || span_eq(info->id, s->id);
+  s->found =
+      s->found || span_eq(info->id, s->id) || (info->event && event_goes_by(info->event, s->id));
   return !s->found;
 }
 
-/* In dlq/, or on its way back; what cannot be looked at is there. */
+/* A dead letter, or on its way back; what cannot be looked at is there. */
 static bool is_there(struct relay *r, const struct hold *one) {
-  const struct entry_ref ref = {.shelf = SHELF_DEAD, .token = one->file};
   struct seen seen = {.id = one->id};
-  struct span stem = {one->file.ptr, one->file.len > 5 ? one->file.len - 5 : 0};
   uint64_t total;
-  if (store_lies(r->parts.store, &ref, one->id)) return true;
-  enum status st = store_find(r->parts.store, LIST_DEAD | LIST_PENDING | LIST_NAMED, stem, see,
+  enum status st = store_find(r->parts.store, LIST_DEAD | LIST_PENDING | LIST_LABEL, one->file, see,
                               &seen, &total, NULL);
   return st != ST_OK || seen.found;
 }

@@ -23,7 +23,7 @@ static void add_event(struct line *l, struct relay *r, const struct item *item) 
   add_field(l, F_TEXT("namespace", l->ns));
   add_field(l, F_SPAN("name", item->name));
   add_field(l, F_SPAN("id", item->id));
-  add_field(l, F_SPAN("file", item->ref.name));
+  add_field(l, F_SPAN("file", item->ref.label));
   if (item->routed)
     add_field(l, F_TEXT("topic", routing_topic_name(r->parts.routing, item->topic)));
   if (item->traceparent.len >= TRACE_AT + TRACE_LEN)
@@ -43,7 +43,7 @@ static void add_failure(struct line *l, const struct item *item) {
 void tell_reused_late(struct relay *r, const struct manifest_entry *e) {
   series_add(metrics_series(r->parts.metrics, METRIC_REUSED, "none", NULL), 1);
   log_write(r->parts.log, LOG_WARNING, "relay", "id_reused",
-            FIELDS(F_SPAN("id", e->id), F_SPAN("file", e->ref.name), F_SPAN("twin", e->topic)),
+            FIELDS(F_SPAN("id", e->id), F_SPAN("file", e->ref.label), F_SPAN("twin", e->topic)),
             REUSED);
 }
 
@@ -90,7 +90,7 @@ void tell_item(struct finishing *f, const struct item *item, enum outcome fate, 
   add_failure(&l, item);
   if (fate == OUTCOME_DEAD)
     log_write(r->parts.log, LOG_WARNING, "relay", "event_dead", l.fields, "Moved to %s. %s",
-              store_dead_path(r->parts.store, &item->ref),
+              store_dead_words(r->parts.store, &item->ref),
               reason_remedy((enum reason)item->reason));
   else
     log_write(r->parts.log, LOG_WARNING, "relay", "event_refused", l.fields,

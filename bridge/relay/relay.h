@@ -113,10 +113,10 @@ struct relay_status {
   uint64_t held;      /* likewise: behind an earlier event of their key */
   uint64_t holds;     /* dead letters that hold their keys */
   uint64_t
-      stuck; /* manifests that alone cannot be changed; the latest of them, why, and its errno */
+      stuck; /* manifests that alone cannot be changed; the latest of them, why, and what to do */
   char stuck_file[64], stuck_why[200];
-  int stuck_sys;
-  int64_t last_publish_us; /* TIME_NONE: never */
+  const char *stuck_remedy; /* static */
+  int64_t last_publish_us;  /* TIME_NONE: never */
   int64_t heartbeat_us; /* when the publisher last turned, TIME_NONE: never; then the other two */
   int64_t reader_us, finisher_us;
   bool reached;       /* all that publishing needs of Kafka was there at least once */

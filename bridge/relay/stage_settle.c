@@ -286,9 +286,9 @@ static void let_key_go(struct relay *r, const struct item *item, enum outcome fa
                (fate == OUTCOME_RETRY && how != SETTLED_VANISHED) ||
                (fate == OUTCOME_DEAD && how == SETTLED_CHANGED);
   if (!still && item->routed)
-    waiting_release(&r->waiting, item->topic, item->key, item->ref.name);
+    waiting_release(&r->waiting, item->topic, item->key, item->ref.label);
   else if (!still)
-    waiting_release_file(&r->waiting, item->ref.name);
+    waiting_release_file(&r->waiting, item->ref.label);
 }
 
 static void settle_item(struct finishing *f, struct item *item, enum outcome fate) {

@@ -198,7 +198,7 @@ static void three_dead(struct box *b, char tokens[4][300]) {
     box_dead(b, &b->refs[i], REASON_BAD_NAME);
     box_token(b, LIST_DEAD, (char[]){"abcg"[i], '\0'}, tokens[i]);
   }
-  struct letter gone = {.file = tokens[3], .when_us = TIME_NONE};
+  struct letter gone = {.token = tokens[3], .when_us = TIME_NONE};
   store_purge(b->store, &gone, 1);
   assert_int_equal(gone.status, ST_OK);
 }
@@ -213,10 +213,10 @@ RULE(many_are_replayed_each_by_itself) {
   struct box *b = *state;
   char tokens[4][300];
   three_dead(b, tokens);
-  struct letter list[4] = {{.file = tokens[0], .when_us = TIME_NONE},
-                           {.file = tokens[1], .when_us = TIME_NONE},
-                           {.file = tokens[3], .when_us = TIME_NONE},
-                           {.file = tokens[2], .when_us = 1}}; /* it has died again since */
+  struct letter list[4] = {{.token = tokens[0], .when_us = TIME_NONE},
+                           {.token = tokens[1], .when_us = TIME_NONE},
+                           {.token = tokens[3], .when_us = TIME_NONE},
+                           {.token = tokens[2], .when_us = 1}}; /* it has died again since */
   store_replay_all(b->store, list, 4, refuse_b, NULL);
   assert_int_equal(list[0].status, ST_OK);
   assert_int_equal(list[1].status, ST_BUSY);
@@ -232,9 +232,9 @@ RULE(many_are_purged_each_by_itself) {
   struct box *b = *state;
   char tokens[4][300];
   three_dead(b, tokens);
-  struct letter list[3] = {{.file = tokens[0], .when_us = TIME_NONE},
-                           {.file = tokens[3], .when_us = TIME_NONE},
-                           {.file = tokens[2], .when_us = 1700000001000000}};
+  struct letter list[3] = {{.token = tokens[0], .when_us = TIME_NONE},
+                           {.token = tokens[3], .when_us = TIME_NONE},
+                           {.token = tokens[2], .when_us = 1700000001000000}};
   store_purge(b->store, list, 3);
   assert_int_equal(list[0].status, ST_OK);
   assert_int_equal(list[1].status, ST_NOT_FOUND);
@@ -255,11 +255,14 @@ RULE(the_bytes_of_a_dead_letter_that_is_no_json_are_kept) {
   struct box_listed l = box_list(b, LIST_DEAD, 0, NULL);
   assert_string_equal(l.ids, "x");
   assert_true(l.last.raw);
-  OK(store_bytes(b->store, "x.raw", 3, 4, &bytes, &size, &b->err));
+  OK(store_bytes(b->store, l.token, true, 3, 4, &bytes, &size, &b->err));
   assert_int_equal(size, strlen("no json at all"));
   assert_true(span_is(buffer_span(&bytes), "json"));
+  buffer_clear(&bytes);
+  store_purge(b->store, &(struct letter){.token = l.token, .when_us = TIME_NONE}, 1);
+  assert_int_equal(store_bytes(b->store, l.token, true, 0, 4, &bytes, &size, &b->err),
+                   ST_NOT_FOUND);
   buffer_release(&bytes);
-  assert_int_equal(store_bytes(b->store, "y.raw", 0, 4, &bytes, &size, &b->err), ST_NOT_FOUND);
 }
 
 /* What verify asks for. */

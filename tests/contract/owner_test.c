@@ -165,15 +165,15 @@ RULE(nothing_is_on_its_way_and_want_of_space_hinders_more_than_one) {
 RULE(entries_are_counted_without_being_read) {
   struct box *b = *state;
   struct store *other = box_another(b, false);
-  assert_int_equal(store_names(other, LIST_PENDING | LIST_DEAD), 0);
+  assert_int_equal(store_estimate(other, LIST_PENDING | LIST_DEAD), 0);
   box_emit(b, "a");
   box_emit(b, "b");
   box_emit(b, "c");
   assert_string_equal(box_take_all(b), "a b c");
   box_dead(b, &b->refs[0], REASON_SCHEMA_MISMATCH);
-  assert_int_equal(store_names(other, LIST_PENDING), 2);
-  assert_int_equal(store_names(other, LIST_DEAD), 1);
-  assert_int_equal(store_names(other, LIST_PENDING | LIST_DEAD), 3);
+  assert_int_equal(store_estimate(other, LIST_PENDING), 2);
+  assert_int_equal(store_estimate(other, LIST_DEAD), 1);
+  assert_int_equal(store_estimate(other, LIST_PENDING | LIST_DEAD), 3);
   store_close(other);
 }
 
@@ -181,7 +181,7 @@ RULE(it_is_writable_and_has_room_and_takes_lines_of_the_audit) {
   struct box *b = *state;
   struct store_space space;
   store_space(b->store, &space);
-  assert_true(!space.known || (space.bytes > 0 && space.files != 0));
+  assert_true(!space.known || (space.bytes > 0 && space.entries != 0));
   OK(store_writable(b->store, &b->err));
   OK(store_audit(b->store, SPAN("{\"what\": 1}\n"), &b->err));
   OK(store_audit(b->store, SPAN("{\"what\": 2}\n"), &b->err));

@@ -37,7 +37,7 @@ RULE(an_entry_holds_what_was_written) {
   assert_int_equal(e.reason, REASON_NONE);
   assert_null(e.error);
   assert_true(span_starts(e.text, "{\"id\": \"a\""));
-  assert_true(e.ref.name.len > 0);
+  assert_true(e.ref.label.len > 0);
 }
 
 RULE(what_is_in_hand_is_not_handed_out_again) {

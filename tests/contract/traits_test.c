@@ -30,7 +30,7 @@ RULE(who_watches_is_told_of_arrivals) {
 static bool in_order(const struct store_traits *t, const struct entry_ref *one,
                      const struct entry_ref *next) {
   if (one->arrived_ns != next->arrived_ns) return one->arrived_ns < next->arrived_ns;
-  if (t->order == ORDER_OF_NAMES) return span_cmp(one->name, next->name) < 0;
+  if (t->order == ORDER_OF_NAMES) return span_cmp(one->label, next->label) < 0;
   return one->id.ptr[1] < next->id.ptr[1]; /* they came as "z0 y1 x2 ..." */
 }
 

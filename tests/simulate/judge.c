@@ -19,7 +19,7 @@ static struct dead_of dead_of(const struct event_of_life *e) {
   struct dead_of d = {0};
   struct error err = {0};
   uint64_t total;
-  if (store_find(life.hand, LIST_DEAD | LIST_NAMED, span_of(e->id), count_dead, &d, &total, &err) !=
+  if (store_find(life.hand, LIST_DEAD | LIST_KEY, span_of(e->id), count_dead, &d, &total, &err) !=
       ST_OK)
     abort();
   return d;

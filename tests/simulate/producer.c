@@ -24,21 +24,21 @@ static void text_of(size_t i, struct buffer *text) {
   buffer_release(&payload);
 }
 
-static void write_as(size_t i, const char *file) {
+static void write_as(size_t i, const char *key) {
   struct buffer text = {0};
   struct error err = {0};
   text_of(i, &text);
-  enum status st = store_emit(life.hand, file, buffer_span(&text), &err);
-  if (st != ST_OK) violation("%s cannot be written: %s", file, err.text);
+  enum status st = store_emit(life.hand, span_of(key), buffer_span(&text), NULL, &err);
+  if (st != ST_OK) violation("%s cannot be written: %s", key, err.text);
   buffer_release(&text);
 }
 
 static void write_event(size_t i) {
   struct event_of_life *e = &life.events[i];
-  char file[80];
-  write_as(i, e->file);
-  snprintf(file, sizeof file, "%s-twin.json", e->id);
-  if (e->twin) write_as(i, file);
+  char key[80];
+  write_as(i, e->id);
+  snprintf(key, sizeof key, "%s-twin", e->id);
+  if (e->twin) write_as(i, key);
 }
 
 static void *produce(void *arg) {
@@ -101,7 +101,7 @@ struct event_of_life *event_of(const char *file) {
   for (size_t i = 0; i < life.event_count; i++) {
     size_t len = strlen(life.events[i].id);
     if (!strncmp(file, life.events[i].id, len) &&
-        (file[len] == '.' || file[len] == '-' || file[len] == '_'))
+        (!file[len] || file[len] == '.' || file[len] == '-' || file[len] == '_'))
       return &life.events[i];
   }
   abort();

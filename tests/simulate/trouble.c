@@ -272,38 +272,41 @@ static void pause_it(void) {
   sim_say("publishing goes on");
 }
 
-static bool note_replay(void *ctx, const struct entry_info *info) {
-  struct buffer *file = ctx;
-  buffer_clear(file);
-  buffer_add_z(file, info->file);
+struct dead {
+  char token[TOKEN_MOST + 1]; /* "": there is none */
+  struct event_of_life *event;
+};
+
+static bool take_dead(void *ctx, const struct entry_info *info) {
+  struct dead *d = ctx;
+  snprintf(d->token, sizeof d->token, "%s", info->token);
+  d->event = event_of(info->label);
   return sim_chance(50);
+}
+
+static struct dead some_dead(void) {
+  struct dead d = {0};
+  struct error err = {0};
+  uint64_t total;
+  if (store_list(life.worker->store, LIST_DEAD, 0, take_dead, &d, &total, &err) != ST_OK) abort();
+  return d;
 }
 
 /* A dead letter that holds its key (dlq.hold_key) does so until somebody deals with it. */
 void purge(void) {
-  struct buffer file = {0};
-  struct error err = {0};
-  uint64_t total;
-  if (store_list(life.worker->store, LIST_DEAD, 0, note_replay, &file, &total, &err) != ST_OK)
-    abort();
-  struct letter letter = {.file = buffer_z(&file), .when_us = TIME_NONE};
-  if (file.len) store_purge(life.worker->store, &letter, 1);
-  if (file.len && letter.status == ST_OK) event_of(letter.file)->purged = true;
-  buffer_release(&file);
+  struct dead d = some_dead();
+  struct letter letter = {.token = d.token, .when_us = TIME_NONE};
+  if (*d.token) store_purge(life.worker->store, &letter, 1);
+  if (*d.token && letter.status == ST_OK) d.event->purged = true;
 }
 
 static void replay(void) {
-  struct buffer file = {0};
-  struct error err = {0};
-  uint64_t total;
-  if (store_list(life.worker->store, LIST_DEAD, 0, note_replay, &file, &total, &err) != ST_OK)
-    abort();
-  if (file.len && store_replay(life.worker->store, SHELF_DEAD, buffer_z(&file), &err) == ST_OK) {
+  struct dead d = some_dead();
+  if (*d.token && store_replay(life.worker->store, SHELF_DEAD, d.token, NULL) == ST_OK) {
     reach(REACHED_REPLAYED);
-    sim_say("%s is replayed", buffer_z(&file));
-    event_of(buffer_z(&file))->replayed = true;
+    sim_say("%s is replayed", d.event->id);
+    d.event->replayed = true;
   }
-  buffer_release(&file);
 }
 
 void act(void) {

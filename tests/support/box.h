@@ -147,9 +147,7 @@ static inline struct store *box_bare(struct box *b, char address[200]) {
 
 static inline enum status box_put(struct store *s, const char *id, struct span text,
                                   struct error *err) {
-  char file[160];
-  snprintf(file, sizeof file, "%s.json", id);
-  return store_emit(s, file, text, err);
+  return store_emit(s, span_of(id), text, NULL, err);
 }
 
 /* What its text is, whatever that may be. */
@@ -189,7 +187,7 @@ static inline const char *box_take_all(struct box *b) {
     assert_true(b->count < 64);
     b->refs[b->count++] = e.ref;
     size_t len = strlen(b->ids);
-    struct span shown = e.event.id.len ? e.event.id : e.ref.name;
+    struct span shown = e.event.id.len ? e.event.id : e.ref.label;
     snprintf(b->ids + len, sizeof b->ids - len, "%s%.*s%s%s", len ? " " : "", SPAN_ARGS(shown),
              e.reason != REASON_NONE ? "!" : "",
              e.reason != REASON_NONE ? reason_word(e.reason) : "");

@@ -9,7 +9,7 @@ static const struct error hindrance = {.status = ST_DENIED, .sys = EPERM, .text 
 
 static struct entry_ref *ref_of(struct box *b, const char *name) {
   for (size_t i = 0; i < b->count; i++)
-    if (span_is(b->refs[i].name, name)) return &b->refs[i];
+    if (span_is(b->refs[i].label, name)) return &b->refs[i];
   fail_msg("%s is not in hand", name);
   return NULL;
 }
@@ -57,7 +57,7 @@ static bool handed_out(struct box *b, const char *id, unsigned *attempts) {
 static bool see(void *ctx, const struct aside_info *info) {
   unsigned *seen = ctx;
   for (const char *p = "ab"; *p; p++)
-    if (info->file[0] == *p) *seen |= 1U << (*p - 'a');
+    if (info->label[0] == *p) *seen |= 1U << (*p - 'a');
   return true;
 }
 

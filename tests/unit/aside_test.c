@@ -18,7 +18,7 @@ static int refuse(void *ctx, enum durable_op op, const char *name, bool after) {
 
 static const struct entry_ref *ref_of(struct box *b, const char *name) {
   for (size_t i = 0; i < b->count; i++)
-    if (span_is(b->refs[i].name, name)) return &b->refs[i];
+    if (span_is(b->refs[i].label, name)) return &b->refs[i];
   fail_msg("%s was not handed out", name);
   return NULL;
 }

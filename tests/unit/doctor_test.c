@@ -135,14 +135,13 @@ CASE(a_development_broker_will_do_for_at_least_once) {
 }
 
 static void write_noted(struct world *w, const char *id, const char *payload) {
-  char name[60], text[400];
+  char text[400];
   struct store *store = outbox_opened(w);
-  snprintf(name, sizeof name, "%s.json", id);
   snprintf(
       text, sizeof text,
       "{\"id\": \"%s\", \"name\": \"episode.noted\", \"status\": \"pending\", \"payload\": %s}", id,
       payload);
-  assert_int_equal(store_emit(store, name, span_of(text), &w->err), ST_OK);
+  assert_int_equal(store_emit(store, span_of(id), span_of(text), NULL, &w->err), ST_OK);
   store_close(store);
 }
 

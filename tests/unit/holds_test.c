@@ -55,7 +55,7 @@ static struct item item_of(const char *key, const char *id, const char *file, in
   return (struct item){.routed = true,
                        .key = span_of(key),
                        .id = span_of(id),
-                       .ref = {.name = span_of(file), .arrived_ns = mtime_ns},
+                       .ref = {.label = span_of(file), .arrived_ns = mtime_ns},
                        .created_us = mtime_ns / 1000};
 }
 

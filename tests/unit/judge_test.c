@@ -394,7 +394,7 @@ CASE(test_entries_set_aside) {
 CASE(test_manifests_that_cannot_be_changed) {
   struct facts f = healthy();
   status.stuck = 1;
-  status.stuck_sys = EPERM;
+  status.stuck_remedy = "chattr -ia FILE";
   snprintf(status.stuck_file, sizeof status.stuck_file, "batch-7-abc");
   snprintf(status.stuck_why, sizeof status.stuck_why, "Operation not permitted");
   judge(&f, &limits, &result);

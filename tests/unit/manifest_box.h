@@ -18,7 +18,7 @@
 static inline struct manifest_entry entry(struct span token, const char *id, struct span key) {
   size_t folder = span_starts(token, "pending/") ? strlen("pending/") : 0;
   return (struct manifest_entry){.ref = {.token = token,
-                                         .name = {token.ptr + folder, token.len - folder},
+                                         .label = {token.ptr + folder, token.len - folder},
                                          .own = {1, 2, 3},
                                          .arrived_ns = 4},
                                  .id = span_of(id),
@@ -64,7 +64,7 @@ static inline void assert_same(const struct manifest *got, const struct manifest
     assert_span(g->ref.token, w->ref.token);
     assert_int_equal(g->duplicate, w->duplicate);
     assert_int_equal(g->event_time, w->event_time);
-    assert_span(g->ref.name, w->ref.name);
+    assert_span(g->ref.label, w->ref.label);
     assert_span(g->id, w->id);
     assert_span(g->topic, w->topic);
     assert_span(g->key, w->key);

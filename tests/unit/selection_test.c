@@ -38,7 +38,7 @@ static void refused(const char *word, const char *value, const char *says) {
 
 static struct entry_info entry(enum shelf shelf, const char *name) {
   return (struct entry_info){.shelf = shelf,
-                             .file = "e-1.json",
+                             .label = "e-1.json",
                              .id = SPAN("e-1"),
                              .name = span_of(name),
                              .created_us = TIME_NONE,

@@ -347,7 +347,7 @@ CASE(a_manifest_that_alone_cannot_be_changed_is_passed_over_named_and_closed_whe
     assert_int_equal(w->r.status.breaker_count, 0);
     assert_int_equal(w->r.status.stuck, 1);
     assert_int_equal(strncmp(w->r.status.stuck_file, cases[i].file, strlen(cases[i].file)), 0);
-    assert_int_equal(w->r.status.stuck_sys, f.code);
+    assert_string_equal(w->r.status.stuck_remedy, store_remedy(w->r.parts.store, f.code));
     assert_int_equal(w->r.settled.number, 1);
     unsigned calls = f.calls;
     w->r.aside_ms = 0;

@@ -55,7 +55,7 @@ static void delete_one(struct box *b, struct truth *t) {
 static void take_one(struct box *b, struct truth *t) {
   struct entry e;
   if (t->hands == HANDS || box_next(b, &e) != ST_OK) return;
-  snprintf(t->names[t->hands], sizeof t->names[0], "%.*s", SPAN_ARGS(e.ref.name));
+  snprintf(t->names[t->hands], sizeof t->names[0], "%.*s", SPAN_ARGS(e.ref.label));
   t->hand[t->hands] = e.ref;
   t->hand[t->hands].token = span_of(t->names[t->hands]);
   t->hands++;

@@ -137,8 +137,8 @@ static void make_nothing(struct box *b) {
 }
 
 static enum status move_emit(struct box *b) {
-  return store_emit(
-      b->store, "a.json",
+  return box_put(
+      b->store, "a",
       SPAN("{\"id\": \"a\", \"name\": \"a.b\", \"payload\": {}, \"status\": \"pending\"}"),
       &b->err);
 }

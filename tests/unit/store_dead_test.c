@@ -153,7 +153,7 @@ static void dies_and_comes_back(struct box *b, const char *text, enum reason rea
   assert_int_equal(exists(b, "dlq/a.raw"), beside);
   assert_non_null(strstr(text_of(b, "a.json"), "\"inode\": 5"));
   kill_entry(b, reason);
-  struct letter letter = {.file = "a.json", .when_us = TIME_NONE};
+  struct letter letter = {.token = "a.json", .when_us = TIME_NONE};
   store_purge(b->store, &letter, 1);
   assert_int_equal(letter.status, ST_OK);
   assert_int_equal(files_in(b, "dlq"), beside);
@@ -419,7 +419,7 @@ CASE(inspecting_changes_nothing_and_counts_the_folders) {
                    ST_NOT_FOUND); /* no .busbridge */
   assert_non_null(strstr(b->err.text, "busbridge-worker"));
   assert_int_equal(store_replay(inspect, SHELF_DEAD, "a.json", &b->err), ST_NOT_FOUND);
-  OK(store_emit(inspect, "n.json", SPAN("{}"), &b->err));
+  OK(box_put(inspect, "n", SPAN("{}"), &b->err));
   assert_false(exists(b, "sub/.busbridge") || exists(b, "sub/dlq"));
   store_wake(inspect);
   store_close(inspect);

@@ -175,7 +175,7 @@ CASE(one_that_is_hindered_hinders_no_other) {
   settle_all(b->store, list, count);
   durable_set_hook(NULL, NULL);
   for (size_t i = 0; i < count; i++) {
-    bool hindered = strncmp(list[i].ref->name.ptr, "b.json", 6) == 0;
+    bool hindered = strncmp(list[i].ref->label.ptr, "b.json", 6) == 0;
     assert_int_equal(list[i].status, hindered ? ST_DENIED : ST_OK);
     if (hindered) assert_int_equal(list[i].error.sys, EPERM);
     stay += hindered;
@@ -202,7 +202,7 @@ CASE(what_is_gone_or_another_by_now_is_told_of_each) {
   put(b, "s.json", "{\"other\": broken too");
   settle_all(b->store, list, count);
   for (size_t i = 0; i < count; i++) {
-    char c = list[i].ref->name.ptr[0];
+    char c = list[i].ref->label.ptr[0];
     assert_int_equal(list[i].status, ST_OK);
     assert_int_equal(list[i].how, c == 'a'               ? SETTLED_GONE
                                   : c == 'b' || c == 'r' ? SETTLED_VANISHED

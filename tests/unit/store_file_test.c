@@ -370,8 +370,8 @@ CASE(names_of_any_length_are_kept) {
   store_rescan(b->store);
   box_take_all(b);
   assert_int_equal(b->count, 9);
-  assert_int_equal(b->refs[0].name.len, 133);
-  assert_int_equal(b->refs[8].name.len, 255);
+  assert_int_equal(b->refs[0].label.len, 133);
+  assert_int_equal(b->refs[8].label.len, 255);
   box_dead(b, &b->refs[8], REASON_BAD_NAME); /* its name does not become longer */
   box_dead(b, &b->refs[0], REASON_BAD_NAME);
   uint64_t total;

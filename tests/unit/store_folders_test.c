@@ -143,14 +143,15 @@ CASE(letters_are_told_of_the_dlq_that_lies_there_now) {
   box_dead(b, &b->refs[0], REASON_BAD_NAME);
   move(b, "dlq", "dlq.old");
   assert_string_equal(box_list(b, LIST_DEAD, 0, NULL).ids, "");
-  assert_int_equal(store_bytes(b->store, "a.json", 0, 10, &text, &size, &b->err), ST_NOT_FOUND);
+  assert_int_equal(store_bytes(b->store, "a.json", false, 0, 10, &text, &size, &b->err),
+                   ST_NOT_FOUND);
   assert_int_equal(store_replay(b->store, SHELF_DEAD, "a.json", &b->err), ST_NOT_FOUND);
   take(b, "");
   assert_int_equal(box_counts(b).dead, 0);
   assert_int_equal(rmdir(path_of(b, "dlq")), 0);
   move(b, "dlq.old", "dlq");
   assert_string_equal(box_list(b, LIST_DEAD, 0, NULL).ids, "a");
-  OK(store_bytes(b->store, "a.json", 0, 10, &text, &size, &b->err));
+  OK(store_bytes(b->store, "a.json", false, 0, 10, &text, &size, &b->err));
   OK(store_replay(b->store, SHELF_DEAD, "a.json", &b->err));
   assert_string_equal(box_take_some(b), "a");
   buffer_release(&text);

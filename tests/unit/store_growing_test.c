@@ -40,10 +40,12 @@ CASE(what_does_not_parse_is_handed_out_once_settled) {
   unsigned seen = 0;
   while (box_next(b, &e) == ST_OK) {
     assert_non_null(e.error);
-    if (span_is(e.ref.name, "bad.json")) assert_int_equal(e.reason, REASON_NOT_JSON), seen |= 1;
-    if (span_is(e.ref.name, "empty.json")) assert_int_equal(e.reason, REASON_EMPTY_FILE), seen |= 2;
-    if (span_is(e.ref.name, "nan.json")) assert_int_equal(e.reason, REASON_NOT_A_NUMBER), seen |= 4;
-    if (span_is(e.ref.name, "list.json")) assert_int_equal(e.reason, REASON_NOT_OBJECT), seen |= 8;
+    if (span_is(e.ref.label, "bad.json")) assert_int_equal(e.reason, REASON_NOT_JSON), seen |= 1;
+    if (span_is(e.ref.label, "empty.json"))
+      assert_int_equal(e.reason, REASON_EMPTY_FILE), seen |= 2;
+    if (span_is(e.ref.label, "nan.json"))
+      assert_int_equal(e.reason, REASON_NOT_A_NUMBER), seen |= 4;
+    if (span_is(e.ref.label, "list.json")) assert_int_equal(e.reason, REASON_NOT_OBJECT), seen |= 8;
   }
   assert_int_equal(seen, 15);
   assert_int_equal(box_counts(b).growing, 0);

@@ -41,9 +41,9 @@ static void make_three(struct box *b) {
 }
 
 static enum status replay_three(struct box *b) {
-  struct letter list[] = {{.file = "a.json", .when_us = TIME_NONE},
-                          {.file = "r.json", .when_us = TIME_NONE},
-                          {.file = "dlq_n.json", .when_us = TIME_NONE}};
+  struct letter list[] = {{.token = "a.json", .when_us = TIME_NONE},
+                          {.token = "r.json", .when_us = TIME_NONE},
+                          {.token = "dlq_n.json", .when_us = TIME_NONE}};
   store_replay_all(b->store, list, 3, NULL, NULL);
   assert_int_equal(box_counts(b).in_hand, 0);
   for (int i = 0; i < 3; i++)
@@ -94,7 +94,7 @@ CASE(the_folders_are_synced_once_for_all) {
     snprintf(name[i], sizeof name[i], "e%d.json", i);
     snprintf(path, sizeof path, "dlq/%s", name[i]);
     put_dead(b, path, "e", '1');
-    list[i] = (struct letter){.file = name[i], .when_us = TIME_NONE};
+    list[i] = (struct letter){.token = name[i], .when_us = TIME_NONE};
   }
   durable_set_hook(count_syncs, &syncs);
   store_replay_all(b->store, list, 20, NULL, NULL);
@@ -129,10 +129,10 @@ CASE(what_is_judged_or_died_again_or_is_gone_stays) {
   put(b, "taken.json", "{}");
   int64_t first = when("2025-01-02T00:00:01+00:00");
   struct letter list[] = {
-      {.file = "a.json", .when_us = first},    {.file = "b.json", .when_us = first},
-      {.file = "c.json", .when_us = first},    {.file = "gone.json", .when_us = first},
-      {.file = "../a.json", .when_us = first}, {.file = "junk.json", .when_us = TIME_NONE},
-      {.file = "taken.json", .when_us = first}};
+      {.token = "a.json", .when_us = first},    {.token = "b.json", .when_us = first},
+      {.token = "c.json", .when_us = first},    {.token = "gone.json", .when_us = first},
+      {.token = "../a.json", .when_us = first}, {.token = "junk.json", .when_us = TIME_NONE},
+      {.token = "taken.json", .when_us = first}};
   const enum status want[] = {ST_OK,      ST_EXISTS,  ST_NOT_FOUND, ST_NOT_FOUND,
                               ST_INVALID, ST_INVALID, ST_EXISTS};
   store_replay_all(b->store, list, 7, leave_b, NULL);
@@ -153,10 +153,10 @@ CASE(purge_takes_out_what_was_chosen_and_no_other) {
   put(b, "dlq/junk.json", "junk");
   int64_t first = when("2025-01-02T00:00:01+00:00");
   struct letter list[] = {
-      {.file = "a.json", .when_us = first},         {.file = "r.json", .when_us = TIME_NONE},
-      {.file = "dlq_n.json", .when_us = TIME_NONE}, {.file = "b.json", .when_us = first},
-      {.file = "gone.json", .when_us = TIME_NONE},  {.file = "junk.json", .when_us = TIME_NONE},
-      {.file = "/etc/x.json", .when_us = TIME_NONE}};
+      {.token = "a.json", .when_us = first},         {.token = "r.json", .when_us = TIME_NONE},
+      {.token = "dlq_n.json", .when_us = TIME_NONE}, {.token = "b.json", .when_us = first},
+      {.token = "gone.json", .when_us = TIME_NONE},  {.token = "junk.json", .when_us = TIME_NONE},
+      {.token = "/etc/x.json", .when_us = TIME_NONE}};
   const enum status want[] = {ST_OK, ST_OK, ST_OK, ST_NOT_FOUND, ST_NOT_FOUND, ST_OK, ST_INVALID};
   store_purge(b->store, list, 7);
   for (int i = 0; i < 7; i++) assert_int_equal(list[i].status, want[i]);
@@ -165,7 +165,7 @@ CASE(purge_takes_out_what_was_chosen_and_no_other) {
 }
 
 static enum status purge_raw(struct box *b) {
-  struct letter list[] = {{.file = "r.json", .when_us = TIME_NONE}};
+  struct letter list[] = {{.token = "r.json", .when_us = TIME_NONE}};
   store_purge(b->store, list, 1);
   return list[0].status;
 }
@@ -188,22 +188,23 @@ CASE(bytes_are_told_in_parts) {
   struct buffer out = {0};
   uint64_t size = 0;
   put(b, "dlq/r.raw", "0123456789");
-  OK(store_bytes(b->store, "r.raw", 0, 4, &out, &size, &b->err));
-  OK(store_bytes(b->store, "r.raw", 4, 100, &out, &size, &b->err));
-  OK(store_bytes(b->store, "r.raw", 10, 100, &out, &size, &b->err));
+  OK(store_bytes(b->store, "r.json", true, 0, 4, &out, &size, &b->err));
+  OK(store_bytes(b->store, "r.json", true, 4, 100, &out, &size, &b->err));
+  OK(store_bytes(b->store, "r.json", true, 10, 100, &out, &size, &b->err));
   assert_int_equal(size, 10);
   assert_true(span_is(buffer_span(&out), "0123456789"));
-  assert_int_equal(store_bytes(b->store, "gone.raw", 0, 4, &out, &size, &b->err), ST_NOT_FOUND);
-  assert_int_equal(store_bytes(b->store, "../a", 0, 4, &out, &size, &b->err), ST_INVALID);
+  assert_int_equal(store_bytes(b->store, "gone.json", true, 0, 4, &out, &size, &b->err),
+                   ST_NOT_FOUND);
+  assert_int_equal(store_bytes(b->store, "../a", false, 0, 4, &out, &size, &b->err), ST_INVALID);
   assert_int_equal(symlink("/etc/passwd", path_of(b, "dlq/l.json")), 0);
-  assert_int_not_equal(store_bytes(b->store, "l.json", 0, 4, &out, &size, &b->err), ST_OK);
+  assert_int_not_equal(store_bytes(b->store, "l.json", false, 0, 4, &out, &size, &b->err), ST_OK);
   buffer_release(&out);
 }
 
 /* What is counted can be named: its bytes may be another file's, and are told to nobody. */
 static bool see_unread(void *ctx, const struct entry_info *info) {
   assert_true(span_is(info->id, "twice"));
-  assert_string_equal(info->file, "twice.json");
+  assert_string_equal(info->label, "twice.json");
   assert_int_equal(info->text.len, 0);
   assert_null(info->doc);
   assert_int_equal(info->reason.len, 0);
@@ -215,7 +216,7 @@ static bool see_unread(void *ctx, const struct entry_info *info) {
 
 CASE(a_letter_with_two_names_is_listed_unread_and_left_alone) {
   struct box *b = *state;
-  struct letter one = {.file = "twice.json", .when_us = TIME_NONE};
+  struct letter one = {.token = "twice.json", .when_us = TIME_NONE};
   uint64_t total = 0;
   int seen = 0;
   put_dead(b, "twice", "twice", '1');

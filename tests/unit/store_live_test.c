@@ -382,7 +382,7 @@ CASE(what_arrives_during_listings_comes_once_and_in_order) {
     snprintf(want, sizeof want, count < 3000 ? "old%04u.json" : "p%05u.json",
              count < 3000 ? count : count - 3000);
     char got[40];
-    snprintf(got, sizeof got, "%.*s", SPAN_ARGS(e.ref.name));
+    snprintf(got, sizeof got, "%.*s", SPAN_ARGS(e.ref.label));
     assert_string_equal(got, want);
     count++;
     arena_reset(&b->scratch);

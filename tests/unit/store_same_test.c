@@ -275,7 +275,7 @@ CASE(it_is_there_after_a_crash_at_any_call) {
 /* Its letter was mended, or died again, just when it was to be purged. */
 CASE(a_letter_that_is_exchanged_while_it_is_purged_stays) {
   struct box *b = *state;
-  struct letter letter = {.file = "a.json", .when_us = TIME_NONE};
+  struct letter letter = {.token = "a.json", .when_us = TIME_NONE};
   take_old(b, "a");
   box_dead(b, &b->refs[0], REASON_BAD_NAME);
   struct rival r = {.b = b, .name = "a.json", .first = true, .folder = "dlq/"};

@@ -15,7 +15,7 @@ struct told {
 static bool tell(void *ctx, const struct survey_item *item) {
   struct told *t = ctx;
   size_t len = strlen(t->text);
-  snprintf(t->text + len, sizeof t->text - len, "%s %.*s %d; ", item->path, SPAN_ARGS(item->id),
+  snprintf(t->text + len, sizeof t->text - len, "%s %.*s %d; ", item->shown, SPAN_ARGS(item->id),
            item->oddity);
   return ++t->count != t->stop_after;
 }
@@ -138,7 +138,7 @@ CASE(a_file_that_nothing_accounts_for_is_told_wherever_it_lies) {
     assert_true(says(b, path, "", ODDITY_STRAY) && says(b, hidden, "", ODDITY_STRAY));
   }
   assert_int_equal(mkdir(path_of(b, "folder.json"), 0755), 0);
-  assert_true(says(b, "folder.json", "", ODDITY_NO_FILE));
+  assert_true(says(b, "folder.json", "", ODDITY_NO_ENTRY));
 }
 
 CASE(an_event_under_a_name_that_nobody_looks_at_is_told_with_its_id) {

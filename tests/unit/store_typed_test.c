@@ -418,10 +418,10 @@ CASE(dead_letters_of_both_are_replayed_and_purged_together) {
   put_message(b, "typed/errored/x.json", "x", "errored");
   put(b, "bus/dlq/y.json",
       "{\"id\": \"y\", \"name\": \"a.b\", \"payload\": {}, \"status\": \"dlq\"}");
-  struct letter list[] = {{.file = "y.json", .when_us = TIME_NONE},
-                          {.file = "typed/errored/x.json", .when_us = TIME_NONE},
-                          {.file = "typed/errored/none.json", .when_us = TIME_NONE},
-                          {.file = "typed/pending/x.json", .when_us = TIME_NONE}};
+  struct letter list[] = {{.token = "y.json", .when_us = TIME_NONE},
+                          {.token = "typed/errored/x.json", .when_us = TIME_NONE},
+                          {.token = "typed/errored/none.json", .when_us = TIME_NONE},
+                          {.token = "typed/pending/x.json", .when_us = TIME_NONE}};
   store_replay_all(b->store, list, 4, NULL, NULL);
   assert_int_equal(list[0].status, ST_OK);
   assert_int_equal(list[1].status, ST_OK);

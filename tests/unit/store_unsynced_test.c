@@ -77,7 +77,7 @@ CASE(a_sync_that_failed_for_whoever_emits_keeps_the_batch_open) {
   struct manifest_name name = prepare(b);
   struct failing f = {.at = 1};
   durable_set_hook(fail_sync, &f);
-  enum status st = store_emit(b->store, "c.json", SPAN("{}"), &b->err);
+  enum status st = box_put(b->store, "c", SPAN("{}"), &b->err);
   durable_set_hook(NULL, NULL);
   assert_int_equal(st, ST_IO);
   expect_open(b, &name);
@@ -86,7 +86,7 @@ CASE(a_sync_that_failed_for_whoever_emits_keeps_the_batch_open) {
 CASE(a_sync_that_failed_for_whoever_purges_keeps_the_batch_open) {
   struct box *b = *state;
   struct manifest_name name = prepare(b);
-  struct letter one = {.file = "b.json", .when_us = TIME_NONE};
+  struct letter one = {.token = "b.json", .when_us = TIME_NONE};
   struct failing f = {.at = 1};
   durable_set_hook(fail_sync, &f);
   store_purge(b->store, &one, 1);

@@ -131,7 +131,7 @@ static void op_examine(void *impl, enum examination which, struct examined *out)
   fs_examine(SITE(impl), which, out);
 }
 
-static uint64_t op_names(const void *impl, unsigned which) {
+static uint64_t op_estimate(const void *impl, unsigned which) {
   return fs_count_names(&((const struct fs *)impl)->site, which);
 }
 
@@ -139,8 +139,9 @@ static enum status op_audit(void *impl, struct span line, struct error *err) {
   return fs_audit(SITE(impl), line, err);
 }
 
-static enum status op_emit(void *impl, const char *file, struct span text, struct error *err) {
-  return fs_emit(SITE(impl), file, text, err);
+static enum status op_emit(void *impl, struct span key, struct span text, struct buffer *label,
+                           struct error *err) {
+  return fs_emit(SITE(impl), key, text, label, err);
 }
 
 /* ---- selections ---- */
@@ -309,13 +310,18 @@ static enum status op_find(void *impl, unsigned which, struct span key, store_vi
   return fs_find(SHARED(impl), which, key, visit, ctx, total, err);
 }
 
-static const char *op_dead_path(const struct entry_ref *ref) {
+static const char *op_dead_words(const struct entry_ref *ref) {
   return place_path(place_dead(fs_ref_of(ref).place));
 }
 
 static enum status op_look(void *impl, enum shelf shelf, const char *token, store_visit_fn visit,
                            void *ctx, struct error *err) {
   return fs_look_op(SHARED(impl), shelf, token, visit, ctx, err);
+}
+
+static void op_whereabouts(const void *impl, enum shelf shelf, const char *token, bool raw,
+                           struct buffer *out) {
+  fs_whereabouts(&((const struct fs *)impl)->site, shelf, token, raw, out);
 }
 
 static enum status op_replay(void *impl, enum shelf shelf, const char *token, struct error *err) {
@@ -331,9 +337,9 @@ static void op_purge(void *impl, struct letter *list, size_t count) {
   fs_purge(SHARED(impl), list, count);
 }
 
-static enum status op_bytes(void *impl, const char *file, uint64_t from, size_t most,
+static enum status op_bytes(void *impl, const char *token, bool raw, uint64_t from, size_t most,
                             struct buffer *out, uint64_t *size, struct error *err) {
-  return fs_bytes(SITE(impl), file, from, most, out, size, err);
+  return fs_bytes(SITE(impl), token, raw, from, most, out, size, err);
 }
 
 static enum status op_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx,
@@ -359,12 +365,15 @@ const struct store_ops store_file_ops = {
     .note_read = op_note_read,
     .note_write = op_note_write,
     .note_remove = op_note_remove,
+    .shelf_words = fs_shelf_words,
+    .whereabouts = op_whereabouts,
     .hinders_one = op_note_hinders_one,
+    .remedy = fs_remedy,
     .left = op_left,
     .space = op_space,
     .writable = op_writable,
     .examine = op_examine,
-    .names = op_names,
+    .estimate = op_estimate,
     .audit = op_audit,
     .draft_begin = op_draft_begin,
     .draft_add = op_draft_add,
@@ -400,7 +409,7 @@ const struct store_ops store_file_ops = {
     .counts = op_counts,
     .list = op_list,
     .find = op_find,
-    .dead_path = op_dead_path,
+    .dead_words = op_dead_words,
     .look = op_look,
     .replay = op_replay,
     .replay_all = op_replay_all,

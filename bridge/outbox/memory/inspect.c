@@ -31,19 +31,33 @@ enum status memory_counts(void *impl, bool oldest, struct store_counts *out, str
   return ST_OK;
 }
 
-static struct span stem_of(const struct memory_row *r) {
-  return (struct span){r->name, strlen(r->name) - strlen(".json")};
+const char *memory_shelf_words(enum shelf shelf, struct span token) {
+  static const char *const words[] = {
+      [SHELF_PENDING] = "", [SHELF_DEAD] = "dead/", [SHELF_SENT] = "sent/"};
+  _Static_assert(sizeof words / sizeof *words == SHELF_SENT + 1, "words for each shelf");
+  (void)token;
+  return words[shelf];
+}
+
+/* No editor finds it. */
+void memory_whereabouts(const void *impl, enum shelf shelf, const char *token, bool raw,
+                        struct buffer *out) {
+  (void)impl, (void)shelf, (void)token, (void)raw, (void)out;
+}
+
+/* Of a dead letter that is no object nothing is told but its bytes. */
+static bool is_raw(const struct memory_row *r) {
+  return r->shelf == SHELF_DEAD && (!r->doc.count || r->doc.nodes[0].type != JSON_OBJECT);
 }
 
 static void info_of(const struct memory_row *r, struct entry_info *info) {
   const struct event *e = &r->event;
   bool object = r->doc.count && r->doc.nodes[0].type == JSON_OBJECT;
   *info = (struct entry_info){.shelf = r->shelf,
-                              .token = r->name,
-                              .file = r->name,
-                              .folder = "memory:",
-                              .place = "",
-                              .id = e->id.len ? e->id : stem_of(r),
+                              .token = r->token,
+                              .label = r->key,
+                              .storage_key = span_of(r->key),
+                              .id = e->id.len ? e->id : span_of(r->key),
                               .name = e->name,
                               .created_us = e->created_us,
                               .failed_us = r->failed_us,
@@ -57,7 +71,7 @@ static void info_of(const struct memory_row *r, struct entry_info *info) {
                               .doc = object ? &r->doc : NULL,
                               .event = object ? &r->event : NULL,
                               .payload = object ? json_member(&r->doc, 0, "payload") : JSON_NONE,
-                              .raw = r->shelf == SHELF_DEAD && !object};
+                              .raw = is_raw(r)};
   if (info->payload != JSON_NONE) info->payload_size = r->doc.nodes[info->payload].len;
   enum reason why = r->reason != REASON_NONE ? r->reason : r->fault;
   if (why != REASON_NONE) info->reason = span_of(reason_word(why));
@@ -81,14 +95,14 @@ static bool show_row(struct memory *m, const struct memory_row *row, store_visit
                      void *ctx) {
   struct memory_row copy = *row;
   struct entry_info info;
-  copy.name = strdup(row->name);
+  copy.key = strdup(row->key);
   copy.text = malloc(row->len + 1);
   copy.last_error = row->last_error ? strdup(row->last_error) : NULL;
   copy.topic = row->topic ? strdup(row->topic) : NULL;
   copy.doc = (struct json_doc){0};
   copy.arena = (struct arena){0};
   bool more = true;
-  if (copy.name && copy.text) {
+  if (copy.key && copy.text) {
     memcpy(copy.text, row->text, row->len);
     mutex_unlock(&m->w->lock);
     if (json_scan(&copy.doc, (struct span){copy.text, copy.len}, &(struct error){0}) == ST_OK)
@@ -101,7 +115,7 @@ static bool show_row(struct memory *m, const struct memory_row *row, store_visit
   }
   json_doc_release(&copy.doc);
   arena_release(&copy.arena);
-  free(copy.name);
+  free(copy.key);
   free(copy.text);
   free(copy.last_error);
   free(copy.topic);
@@ -155,7 +169,7 @@ enum status memory_list(void *impl, unsigned which, const struct store_range *ra
   return ST_OK;
 }
 
-/* "__" and digits: a name made because another had it already. */
+/* "__" and digits: the next one of a storage key. */
 static bool is_number_suffix(struct span rest) {
   if (rest.len < 3 || memcmp(rest.ptr, "__", 2) != 0) return false;
   for (size_t i = 2; i < rest.len; i++)
@@ -169,7 +183,7 @@ static bool begins(struct span text, struct span key) {
 
 static bool is_found(const struct memory_row *r, const void *what) {
   const struct choice *c = what;
-  struct span text = c->by_id ? r->event.id : stem_of(r);
+  struct span text = c->by_id ? r->event.id : span_of(r->key);
   if (c->by_id && !begins(text, c->key)) text = r->event.other_id;
   if (!is_wanted(r, c->which) || !begins(text, c->key)) return false;
   struct span rest = {text.ptr + c->key.len, text.len - c->key.len};
@@ -180,7 +194,8 @@ enum status memory_search(void *impl, unsigned which, struct span key, store_vis
                           void *ctx, uint64_t *total, struct error *err) {
   (void)err;
   *total = 0;
-  unsigned ways = which & LIST_NAMED ? 1 : 4; /* the name, its beginning, the id, its beginning */
+  /* the storage key, its beginning, the id, its beginning */
+  unsigned ways = which & (LIST_KEY | LIST_LABEL) ? 1 : 4;
   for (unsigned way = 0; key.len && !*total && way < ways; way++) {
     struct choice c = {.which = which, .key = key, .by_id = way >= 2, .prefix = way % 2};
     *total = walk(impl, is_found, &c, FOUND_MAX, visit, ctx);
@@ -188,39 +203,33 @@ enum status memory_search(void *impl, unsigned which, struct span key, store_vis
   return ST_OK;
 }
 
-const char *memory_dead_path(const struct entry_ref *ref) {
-  (void)ref;
-  return shelf_path(SHELF_DEAD, (struct span){0});
+const char *memory_dead_words(const struct entry_ref *ref) {
+  return memory_shelf_words(SHELF_DEAD, ref->token);
 }
 
-enum status memory_look(void *impl, enum shelf shelf, const char *file, store_visit_fn visit,
+enum status memory_look(void *impl, enum shelf shelf, const char *token, store_visit_fn visit,
                         void *ctx, struct error *err) {
   struct memory *m = impl;
   mutex_lock(&m->w->lock);
-  struct memory_row *r = memory_find(m->w, shelf, span_of(file));
+  struct memory_row *r = memory_find(m->w, shelf, span_of(token));
   bool there = r && (shelf != SHELF_PENDING || memory_pending(r));
   if (there) show_row(m, r, visit, ctx);
   mutex_unlock(&m->w->lock);
-  return there
-             ? ST_OK
-             : error_set(err, ST_NOT_FOUND, "%s%s is gone", shelf_path(shelf, span_of(file)), file);
+  return there ? ST_OK : error_set(err, ST_NOT_FOUND, "entry %s is gone", token);
 }
 
-enum status memory_bytes(void *impl, const char *file, uint64_t from, size_t most,
+enum status memory_bytes(void *impl, const char *token, bool raw, uint64_t from, size_t most,
                          struct buffer *out, uint64_t *size, struct error *err) {
   struct memory *m = impl;
-  struct buffer name = {0};
-  struct span stem = span_of(file);
-  if (span_ends(stem, ".raw")) stem.len -= strlen(".raw");
-  buffer_printf(&name, "%.*s%s", SPAN_ARGS(stem), stem.len == strlen(file) ? "" : ".json");
   mutex_lock(&m->w->lock);
-  struct memory_row *r = memory_find(m->w, SHELF_DEAD, buffer_span(&name));
-  *size = r ? r->len : 0;
-  size_t left = r && from < r->len ? r->len - (size_t)from : 0;
+  const struct memory_row *r = memory_find(m->w, SHELF_DEAD, span_of(token));
+  bool there = r && (!raw || is_raw(r)), told = there && raw == is_raw(r);
+  *size = told ? r->len : 0;
+  size_t left = told && from < r->len ? r->len - (size_t)from : 0;
   if (left) buffer_append(out, r->text + from, left < most ? left : most);
   mutex_unlock(&m->w->lock);
-  buffer_release(&name);
-  return r ? buffer_status(out, err) : error_set(err, ST_NOT_FOUND, "dlq/%s is gone", file);
+  return there ? buffer_status(out, err)
+               : error_set(err, ST_NOT_FOUND, "dead letter %s is gone", token);
 }
 
 enum status memory_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx,
@@ -238,7 +247,7 @@ enum status memory_survey(void *impl, size_t limit, store_survey_fn visit, void 
       continue;
     }
     buffer_clear(&path);
-    buffer_printf(&path, "%s%s", shelf_path(r->shelf, span_of(r->name)), r->name);
+    buffer_printf(&path, "%s%s", memory_shelf_words(r->shelf, span_of(r->token)), r->key);
     more = visit(ctx, &(struct survey_item){ODDITY_NONE, r->shelf, buffer_z(&path), r->event.id});
   }
   mutex_unlock(&m->w->lock);

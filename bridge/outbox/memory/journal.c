@@ -28,8 +28,8 @@ static size_t fit_of(const struct manifest *m) {
   size_t bytes = 0, fit = 0;
   for (; fit < m->count; fit++) {
     const struct manifest_entry *e = &m->entries[fit];
-    bytes +=
-        ROW_BYTES + e->ref.token.len + e->id.len + e->topic.len + (e->duplicate ? 0 : e->key.len);
+    bytes += ROW_BYTES + e->ref.token.len + e->ref.label.len + e->id.len + e->topic.len +
+             (e->duplicate ? 0 : e->key.len);
     if (bytes > MANIFEST_MOST) break;
   }
   return fit;
@@ -38,13 +38,15 @@ static size_t fit_of(const struct manifest *m) {
 static bool copy_entry(struct arena *a, const struct manifest_entry *from,
                        struct manifest_entry *to) {
   *to = *from;
-  to->ref.token = to->ref.name = arena_span(a, from->ref.token);
+  to->ref.token = arena_span(a, from->ref.token);
+  to->ref.label = arena_span(a, from->ref.label);
   to->ref.id = to->id = arena_span(a, from->id);
   to->topic = arena_span(a, from->topic);
   to->key = from->duplicate ? (struct span){0} : arena_span(a, from->key);
   if (to->key.len > MANIFEST_KEY) to->key.len = MANIFEST_KEY;
-  return to->ref.token.ptr && (to->id.ptr || !from->id.len) &&
-         (to->topic.ptr || !from->topic.len) && (to->key.ptr || from->duplicate || !from->key.len);
+  return to->ref.token.ptr && (to->ref.label.ptr || !from->ref.label.len) &&
+         (to->id.ptr || !from->id.len) && (to->topic.ptr || !from->topic.len) &&
+         (to->key.ptr || from->duplicate || !from->key.len);
 }
 
 static enum status copy(const struct manifest *from, struct manifest *to, struct error *err) {

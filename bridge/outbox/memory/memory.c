@@ -43,7 +43,7 @@ static struct memory_row *next_row(struct memory *m) {
   }
   m->scanned = m->begun;
   while (m->notices) {
-    struct memory_row *r = memory_find(m->w, m->notices->shelf, span_of(m->notices->name));
+    struct memory_row *r = memory_of_serial(m->w, m->notices->serial);
     bool good = r && memory_pending(r) && !memory_in_hand(m, r);
     memory_hand_drop(&m->notices);
     if (good) return r;
@@ -54,10 +54,9 @@ static struct memory_row *next_row(struct memory *m) {
 static struct entry_ref ref_of(const struct memory_row *r, const struct entry *read,
                                struct arena *keep) {
   bool event = r->fault == REASON_NONE;
-  struct span token = arena_span(keep, span_of(r->name));
   return (struct entry_ref){.shelf = r->shelf,
-                            .token = token,
-                            .name = token,
+                            .token = arena_span(keep, span_of(r->token)),
+                            .label = arena_span(keep, span_of(r->key)),
                             .arrived_ns = r->arrived_ns,
                             .since_ms = r->since_ns / 1000000,
                             .own = {r->version},
@@ -75,7 +74,7 @@ static enum status copy_out(struct memory *m, struct memory_row *r, struct arena
   if (r->fault == REASON_TOO_LARGE) return ST_OK;
   out->text = arena_span(scratch, (struct span){r->text, r->len});
   if (!out->text.ptr && r->len) return error_set(err, ST_NO_MEMORY, "no memory for an entry");
-  if (m->c.may_parse && !m->c.may_parse(m->c.parse_ctx, r->name)) {
+  if (m->c.may_parse && !m->c.may_parse(m->c.parse_ctx, r->token)) {
     out->reason = REASON_CRASHES_WORKER;
     return ST_OK;
   }
@@ -108,7 +107,7 @@ static enum status memory_next(void *impl, struct arena *keep, struct arena *scr
   if (r && st == ST_OK) {
     out->ref = ref_of(r, out, keep);
     out->generation = m->begun;
-    if (!out->ref.token.ptr || !memory_hand_put(&m->in_hand, r))
+    if (!out->ref.token.ptr || !out->ref.label.ptr || !memory_hand_put(&m->in_hand, r))
       st = error_set(err, ST_NO_MEMORY, "no memory for an entry");
     m->hand_count += st == ST_OK;
   }
@@ -238,12 +237,15 @@ const struct store_ops store_memory_ops = {
     .note_read = memory_note_read,
     .note_write = memory_note_write,
     .note_remove = memory_note_remove,
+    .shelf_words = memory_shelf_words,
+    .whereabouts = memory_whereabouts,
     .hinders_one = memory_hinders_one,
+    .remedy = memory_remedy,
     .left = memory_left,
     .space = memory_space,
     .writable = memory_writable,
     .examine = memory_examine,
-    .names = memory_names,
+    .estimate = memory_estimate,
     .audit = memory_audit,
     .draft_begin = memory_draft_begin,
     .draft_add = memory_draft_add,
@@ -279,7 +281,7 @@ const struct store_ops store_memory_ops = {
     .counts = memory_counts,
     .list = memory_list,
     .find = memory_search,
-    .dead_path = memory_dead_path,
+    .dead_words = memory_dead_words,
     .look = memory_look,
     .replay = memory_replay,
     .replay_all = memory_replay_all,

@@ -18,12 +18,13 @@
 #include "bridge/outbox/survey.h"
 
 struct memory_row {
-  char *name; /* "<stem>.json"; the token too */
+  char token[24]; /* serial, printed */
+  char *key;      /* the storage key; the label too */
   enum shelf shelf;
   char *text;
   size_t len;
   int64_t arrived_ns, since_ns; /* since: of this version */
-  uint64_t serial;              /* order among those that arrived at one time */
+  uint64_t serial;              /* order of coming; kept on every shelf */
   uint64_t version;             /* another with each change of any member; own[0] of a ref */
   unsigned attempts;
   char *last_error, *topic; /* NULL: none */
@@ -68,8 +69,7 @@ struct memory_world {
 
 struct memory_hand { /* one entry in hand */
   struct memory_hand *next;
-  enum shelf shelf;
-  char *name;
+  uint64_t serial;
   bool lingers;
 };
 
@@ -96,20 +96,22 @@ extern const struct event memory_no_event; /* nothing is known of it */
 /* rows.c. The world of that address, made where there is none; NULL: memory is out. */
 struct memory_world *memory_world_of(const char *address);
 /* All under the lock. */
-struct memory_row *memory_find(struct memory_world *w, enum shelf shelf, struct span name);
+struct memory_row *memory_find(struct memory_world *w, enum shelf shelf, struct span token);
+struct memory_row *memory_of_serial(struct memory_world *w, uint64_t serial);
+/* One of that storage key that waits. */
+struct memory_row *memory_of_key(struct memory_world *w, struct span key);
 bool memory_pending(
     const struct memory_row *r); /* waits to be sent: not dead, not sent, and ours */
-MUST_CHECK enum status memory_add(struct memory *m, enum shelf shelf, struct span name,
-                                  struct span text, struct error *err);
+MUST_CHECK enum status memory_add(struct memory *m, struct span key, struct span text,
+                                  struct error *err);
 void memory_remove(struct memory_world *w, struct memory_row *r);
 void memory_touch(struct memory *m, struct memory_row *r); /* it has changed */
-/* A free name like this one on that shelf: name, name__1, ... ST_NO_MEMORY. */
-MUST_CHECK enum status memory_move(struct memory *m, struct memory_row *r, enum shelf to,
-                                   struct error *err);
 /* false: memory is out. The last of the list; the first one goes. */
 MUST_CHECK bool memory_hand_put(struct memory_hand **list, const struct memory_row *r);
 void memory_hand_drop(struct memory_hand **list);
-struct memory_hand **memory_hand_of(struct memory_hand **list, enum shelf shelf, struct span name);
+struct memory_hand **memory_hand_of(struct memory_hand **list, uint64_t serial);
+/* The same by a token; of none that can be: the list's end. */
+struct memory_hand **memory_hand_named(struct memory_hand **list, struct span token);
 bool memory_in_hand(struct memory *m, const struct memory_row *r);
 MUST_CHECK bool memory_notice(struct memory *m,
                               const struct memory_row *r); /* false: memory is out */
@@ -131,14 +133,16 @@ enum status memory_list(void *, unsigned, const struct store_range *, size_t, st
                         void *, uint64_t *, struct error *);
 enum status memory_search(void *, unsigned, struct span, store_visit_fn, void *, uint64_t *,
                           struct error *);
-const char *memory_dead_path(const struct entry_ref *);
+const char *memory_dead_words(const struct entry_ref *);
 enum status memory_look(void *, enum shelf, const char *, store_visit_fn, void *, struct error *);
 enum status memory_replay(void *, enum shelf, const char *, struct error *);
 void memory_replay_all(void *, struct letter *, size_t, store_judge_fn, void *);
 void memory_purge(void *, struct letter *, size_t);
-enum status memory_bytes(void *, const char *, uint64_t, size_t, struct buffer *, uint64_t *,
+const char *memory_shelf_words(enum shelf, struct span);
+void memory_whereabouts(const void *, enum shelf, const char *, bool, struct buffer *);
+enum status memory_bytes(void *, const char *, bool, uint64_t, size_t, struct buffer *, uint64_t *,
                          struct error *);
-enum status memory_emit(void *, const char *, struct span, struct error *);
+enum status memory_emit(void *, struct span, struct span, struct buffer *, struct error *);
 enum status memory_survey(void *, size_t, store_survey_fn, void *, uint64_t *, struct error *);
 bool memory_lies(void *, const struct entry_ref *, struct span);
 enum status memory_batch_write(void *, struct manifest *, const char *, struct error *);
@@ -162,11 +166,12 @@ enum status memory_note_read(const void *, enum note, struct buffer *, struct er
 enum status memory_note_write(void *, enum note, struct span, struct error *);
 enum status memory_note_remove(void *, enum note, struct error *);
 bool memory_hinders_one(const void *, const struct error *);
+const char *memory_remedy(int);
 uint64_t memory_left(const void *, int64_t now_us);
 void memory_space(const void *, struct store_space *);
 enum status memory_writable(const void *, struct error *);
 void memory_examine(void *, enum examination, struct examined *);
-uint64_t memory_names(const void *, unsigned);
+uint64_t memory_estimate(const void *, unsigned);
 enum status memory_audit(void *, struct span, struct error *);
 enum status memory_draft_begin(void *, void **, struct error *);
 enum status memory_draft_add(void *, void *draft, struct span, struct error *);

@@ -125,6 +125,11 @@ bool memory_hinders_one(const void *impl, const struct error *why) {
   return false;
 }
 
+const char *memory_remedy(int sys) {
+  (void)sys;
+  return "Fix what hinders it";
+}
+
 uint64_t memory_left(const void *impl, int64_t now_us) {
   (void)impl, (void)now_us;
   return 0;
@@ -134,7 +139,7 @@ uint64_t memory_left(const void *impl, int64_t now_us) {
 
 void memory_space(const void *impl, struct store_space *out) {
   (void)impl;
-  *out = (struct store_space){.files = -1};
+  *out = (struct store_space){.entries = -1};
 }
 
 enum status memory_writable(const void *impl, struct error *err) {
@@ -142,17 +147,17 @@ enum status memory_writable(const void *impl, struct error *err) {
   return ST_OK;
 }
 
-uint64_t memory_names(const void *impl, unsigned which) {
+uint64_t memory_estimate(const void *impl, unsigned which) {
   const struct memory *m = impl;
-  uint64_t names = 0;
+  uint64_t count = 0;
   mutex_lock(&m->w->lock);
   for (size_t i = 0; i < m->w->count; i++) {
     enum shelf shelf = m->w->rows[i]->shelf;
-    names += (shelf == SHELF_PENDING && which & LIST_PENDING) ||
+    count += (shelf == SHELF_PENDING && which & LIST_PENDING) ||
              (shelf == SHELF_DEAD && which & LIST_DEAD);
   }
   mutex_unlock(&m->w->lock);
-  return names;
+  return count;
 }
 
 void memory_examine(void *impl, enum examination which, struct examined *out) {

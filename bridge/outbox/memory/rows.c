@@ -3,6 +3,8 @@
  * Any thread. */
 #include "bridge/outbox/memory/memory.h"
 
+#include "bridge/base/words.h"
+
 #include <time.h>
 
 const struct event memory_no_event = {.payload = JSON_NONE,
@@ -43,7 +45,7 @@ struct memory_world *memory_world_of(const char *address) {
 static void row_free(struct memory_row *r) {
   json_doc_release(&r->doc);
   arena_release(&r->arena);
-  free(r->name);
+  free(r->key);
   free(r->text);
   free(r->last_error);
   free(r->topic);
@@ -81,9 +83,21 @@ void store_memory_forget(const char *address) {
 
 /* ---- rows ---- */
 
-struct memory_row *memory_find(struct memory_world *w, enum shelf shelf, struct span name) {
+struct memory_row *memory_find(struct memory_world *w, enum shelf shelf, struct span token) {
   for (size_t i = 0; i < w->count; i++)
-    if (w->rows[i]->shelf == shelf && span_is(name, w->rows[i]->name)) return w->rows[i];
+    if (w->rows[i]->shelf == shelf && span_is(token, w->rows[i]->token)) return w->rows[i];
+  return NULL;
+}
+
+struct memory_row *memory_of_serial(struct memory_world *w, uint64_t serial) {
+  for (size_t i = 0; i < w->count; i++)
+    if (w->rows[i]->serial == serial) return w->rows[i];
+  return NULL;
+}
+
+struct memory_row *memory_of_key(struct memory_world *w, struct span key) {
+  for (size_t i = 0; i < w->count; i++)
+    if (w->rows[i]->shelf == SHELF_PENDING && span_is(key, w->rows[i]->key)) return w->rows[i];
   return NULL;
 }
 
@@ -131,21 +145,20 @@ static bool room_for_one(struct memory_world *w) {
   return true;
 }
 
-enum status memory_add(struct memory *m, enum shelf shelf, struct span name, struct span text,
-                       struct error *err) {
+enum status memory_add(struct memory *m, struct span key, struct span text, struct error *err) {
   struct memory_world *w = m->w;
   struct memory_row *r = calloc(1, sizeof *r);
   if (!r || !room_for_one(w)) {
     free(r);
     return error_set(err, ST_NO_MEMORY, "no memory for an entry");
   }
-  r->shelf = shelf;
-  r->name = strndup(name.ptr, name.len);
+  r->shelf = SHELF_PENDING;
+  r->key = strndup(key.ptr, key.len);
   r->text = malloc(text.len + 1);
   r->len = text.len;
   if (r->text) memcpy(r->text, text.ptr ? text.ptr : "", text.len);
-  enum status st = r->name && r->text ? parse(m, r, err)
-                                      : error_set(err, ST_NO_MEMORY, "no memory for an entry");
+  enum status st =
+      r->key && r->text ? parse(m, r, err) : error_set(err, ST_NO_MEMORY, "no memory for an entry");
   if (st != ST_OK) {
     row_free(r);
     return st;
@@ -153,8 +166,9 @@ enum status memory_add(struct memory *m, enum shelf shelf, struct span name, str
   int64_t now_ns = clock_wall_us(m->clock) * 1000;
   w->latest_ns = now_ns > w->latest_ns ? now_ns : w->latest_ns;
   r->arrived_ns = w->latest_ns;
+  BUG_ON_RULE(S9, memory_of_key(w, key));
   r->serial = ++w->serials;
-  BUG_ON_RULE(S9, memory_find(w, shelf, name));
+  snprintf(r->token, sizeof r->token, "%llu", (unsigned long long)r->serial);
   BUG_ON_RULE(S10, w->count && w->rows[w->count - 1]->arrived_ns > r->arrived_ns);
   memory_touch(m, r);
   w->rows[w->count++] = r;
@@ -173,43 +187,26 @@ void memory_remove(struct memory_world *w, struct memory_row *r) {
   BUG_ON(true); /* it is of another outbox */
 }
 
-enum status memory_move(struct memory *m, struct memory_row *r, enum shelf to, struct error *err) {
-  struct buffer name = {0};
-  buffer_add_z(&name, r->name);
-  for (unsigned n = 1; memory_find(m->w, to, buffer_span(&name)); n++) {
-    buffer_clear(&name);
-    buffer_printf(&name, "%.*s__%u.json", (int)(strlen(r->name) - 5), r->name, n);
-  }
-  char *kept = strdup(buffer_z(&name));
-  buffer_release(&name);
-  if (!kept) return error_set(err, ST_NO_MEMORY, "no memory for a name");
-  free(r->name);
-  r->name = kept;
-  r->shelf = to;
-  memory_touch(m, r);
-  return ST_OK;
-}
-
 /* ---- in hand ---- */
 
-struct memory_hand **memory_hand_of(struct memory_hand **list, enum shelf shelf, struct span name) {
-  while (*list && ((*list)->shelf != shelf || !span_is(name, (*list)->name))) list = &(*list)->next;
+struct memory_hand **memory_hand_of(struct memory_hand **list, uint64_t serial) {
+  while (*list && (*list)->serial != serial) list = &(*list)->next;
   return list;
 }
 
+struct memory_hand **memory_hand_named(struct memory_hand **list, struct span token) {
+  int64_t serial = 0;
+  return memory_hand_of(list, integer_parse(token, &serial) ? (uint64_t)serial : 0);
+}
+
 bool memory_in_hand(struct memory *m, const struct memory_row *r) {
-  return *memory_hand_of(&m->in_hand, r->shelf, span_of(r->name));
+  return *memory_hand_of(&m->in_hand, r->serial);
 }
 
 bool memory_hand_put(struct memory_hand **list, const struct memory_row *r) {
   struct memory_hand *hand = calloc(1, sizeof *hand);
-  char *name = strdup(r->name);
-  if (!hand || !name) {
-    free(hand);
-    free(name);
-    return false;
-  }
-  *hand = (struct memory_hand){.shelf = r->shelf, .name = name};
+  if (!hand) return false;
+  *hand = (struct memory_hand){.serial = r->serial};
   while (*list) list = &(*list)->next;
   *list = hand;
   return true;
@@ -217,13 +214,11 @@ bool memory_hand_put(struct memory_hand **list, const struct memory_row *r) {
 
 bool memory_notice(struct memory *m, const struct memory_row *r) {
   memory_tell(m->w);
-  return *memory_hand_of(&m->notices, r->shelf, span_of(r->name)) ||
-         memory_hand_put(&m->notices, r);
+  return *memory_hand_of(&m->notices, r->serial) || memory_hand_put(&m->notices, r);
 }
 
 void memory_hand_drop(struct memory_hand **list) {
   struct memory_hand *hand = *list;
   *list = hand->next;
-  free(hand->name);
   free(hand);
 }

@@ -3,19 +3,18 @@
 #include "bridge/event/same.h"
 #include "bridge/outbox/memory/memory.h"
 
-static void end_hand(struct memory *m, enum shelf shelf, struct span name) {
-  struct memory_hand **at = memory_hand_of(&m->in_hand, shelf, name), *hand = *at;
+static void end_hand(struct memory *m, struct span token) {
+  struct memory_hand **at = memory_hand_named(&m->in_hand, token), *hand = *at;
   if (!hand) return; /* recovery: it never was in hand */
   BUG_ON(!m->hand_count || (hand->lingers && !m->lingering));
   *at = hand->next;
   m->hand_count--;
   m->lingering -= hand->lingers;
-  free(hand->name);
   free(hand);
   memory_tell(m->w);
 }
 
-/* SETTLED_GONE: what lies at its name is what the ref says. */
+/* SETTLED_GONE: it is what the ref says. */
 static enum settled compare(const struct memory *m, struct memory_row *r,
                             const struct entry_ref *ref) {
   const struct published was = {ref->id, ref->content};
@@ -30,36 +29,37 @@ static enum settled compare(const struct memory *m, struct memory_row *r,
   return SETTLED_CHANGED;
 }
 
-static enum status take_out(struct memory *m, struct memory_row *r, struct error *err) {
-  bool waited = memory_pending(r);
-  enum status st = ST_OK;
+static void move(struct memory *m, struct memory_row *r, enum shelf to) {
+  r->shelf = to;
+  memory_touch(m, r);
+}
+
+static void take_out(struct memory *m, struct memory_row *r) {
+  m->gone += memory_pending(r);
   if (m->c.keep_sent)
-    st = memory_move(m, r, SHELF_SENT, err);
+    move(m, r, SHELF_SENT);
   else
     memory_remove(m->w, r);
-  if (st == ST_OK && waited) m->gone++;
-  return st;
 }
 
 static enum status take_row(struct memory *m, const struct entry_ref *ref, enum settled *how,
                             struct error *err) {
-  bool held = *memory_hand_of(&m->in_hand, ref->shelf, ref->token);
+  bool held = *memory_hand_named(&m->in_hand, ref->token);
   struct memory_row *r = memory_find(m->w, ref->shelf, ref->token);
   enum status st = ST_OK;
   *how = compare(m, r, ref);
-  if (*how == SETTLED_GONE || *how == SETTLED_REUSED) st = take_out(m, r, err);
-  bool out = st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED);
+  bool out = *how == SETTLED_GONE || *how == SETTLED_REUSED;
+  if (out) take_out(m, r);
   BUG_ON_RULE(S2, out && memory_find(m->w, ref->shelf, ref->token));
   if (*how == SETTLED_VANISHED && held) m->vanished++;
-  if (st == ST_OK) end_hand(m, ref->shelf, ref->token);
+  end_hand(m, ref->token);
   if (*how == SETTLED_CHANGED && !memory_notice(m, r))
     st = error_set(err, ST_NO_MEMORY, "no memory for a name");
   return st;
 }
 
-static enum status take_late(struct memory *m, const struct entry_ref *ref, struct span id,
-                             enum settled *how, struct error *err) {
-  enum status st = ST_OK;
+static void take_late(struct memory *m, const struct entry_ref *ref, struct span id,
+                      enum settled *how) {
   struct memory_row *r = memory_find(m->w, ref->shelf, ref->token);
   struct entry_ref by_id = *ref;
   by_id.own[0] = 0;
@@ -69,8 +69,7 @@ static enum status take_late(struct memory *m, const struct entry_ref *ref, stru
     *how = compare(m, r, &by_id);
     if (*how == SETTLED_CHANGED) *how = SETTLED_VANISHED;
   }
-  if (*how == SETTLED_GONE || *how == SETTLED_REUSED) st = take_out(m, r, err);
-  return st;
+  if (*how == SETTLED_GONE || *how == SETTLED_REUSED) take_out(m, r);
 }
 
 enum status memory_sync(void *impl, struct error *err) {
@@ -112,13 +111,13 @@ static enum status fail(struct memory *m, const struct entry_ref *ref, const str
   *how = compare(m, r, ref);
   if (*how == SETTLED_REUSED) *how = SETTLED_CHANGED;
   if (*how == SETTLED_GONE && !dead && no_object(r))
-    st = error_set(err, ST_INVALID, "%s is not a JSON object", r->name);
+    st = error_set(err, ST_INVALID, "%s is not a JSON object", r->key);
   if (*how == SETTLED_GONE && st == ST_OK) st = note_failure(m, r, why, err);
   if (*how == SETTLED_GONE && st == ST_OK && dead) {
-    st = memory_move(m, r, SHELF_DEAD, err);
-    m->gone += st == ST_OK;
+    move(m, r, SHELF_DEAD);
+    m->gone++;
   }
-  if (st == ST_OK) end_hand(m, ref->shelf, ref->token);
+  if (st == ST_OK) end_hand(m, ref->token);
   if (*how == SETTLED_CHANGED && !memory_notice(m, r))
     st = error_set(err, ST_NO_MEMORY, "no memory for a name");
   return st;
@@ -129,7 +128,7 @@ static void settle_row(struct memory *m, struct settling *row) {
   if (row->fate != FATE_DONE)
     row->status = fail(m, row->ref, &row->why, row->fate == FATE_DEAD, &row->how, err);
   else if (row->late)
-    row->status = take_late(m, row->ref, row->id, &row->how, err);
+    take_late(m, row->ref, row->id, &row->how);
   else
     row->status = take_row(m, row->ref, &row->how, err);
 }
@@ -168,7 +167,7 @@ enum status memory_settle(void *impl, struct settling *rows, size_t count,
 void memory_linger(void *impl, const struct entry_ref *ref, bool on) {
   struct memory *m = impl;
   mutex_lock(&m->w->lock);
-  struct memory_hand *hand = *memory_hand_of(&m->in_hand, ref->shelf, ref->token);
+  struct memory_hand *hand = *memory_hand_named(&m->in_hand, ref->token);
   if (hand && hand->lingers != on) {
     hand->lingers = on;
     m->lingering = on ? m->lingering + 1 : m->lingering - 1;
@@ -180,7 +179,7 @@ void memory_linger(void *impl, const struct entry_ref *ref, bool on) {
 void memory_release(void *impl, const struct entry_ref *ref) {
   struct memory *m = impl;
   mutex_lock(&m->w->lock);
-  end_hand(m, ref->shelf, ref->token);
+  end_hand(m, ref->token);
   m->given_back++;
   mutex_unlock(&m->w->lock);
 }
@@ -212,11 +211,11 @@ enum status memory_asides(void *impl, size_t limit, store_aside_fn visit, void *
 
 static enum status revive(struct memory *m, struct memory_row *r, struct error *err) {
   bool dead = r->shelf == SHELF_DEAD;
-  if (!dead && memory_in_hand(m, r)) return error_set(err, ST_BUSY, "%s is in hand", r->name);
-  if (dead && memory_find(m->w, SHELF_PENDING, span_of(r->name)))
-    return error_set(err, ST_EXISTS, "an entry of the name %s waits", r->name);
+  if (!dead && memory_in_hand(m, r)) return error_set(err, ST_BUSY, "%s is in hand", r->key);
+  if (dead && memory_of_key(m->w, span_of(r->key)))
+    return error_set(err, ST_EXISTS, "an entry of the storage key %s waits", r->key);
   if (r->fault == REASON_NOT_OBJECT)
-    return error_set(err, ST_INVALID, "%s is not a JSON object", r->name);
+    return error_set(err, ST_INVALID, "%s is not a JSON object", r->key);
   keep_text(&r->last_error, NULL);
   keep_text(&r->topic, NULL);
   r->attempts = 0;
@@ -230,23 +229,20 @@ static enum status revive(struct memory *m, struct memory_row *r, struct error *
   return memory_notice(m, r) ? ST_OK : error_set(err, ST_NO_MEMORY, "no memory for a name");
 }
 
-enum status memory_replay(void *impl, enum shelf shelf, const char *file, struct error *err) {
+enum status memory_replay(void *impl, enum shelf shelf, const char *token, struct error *err) {
   struct memory *m = impl;
-  if (shelf == SHELF_SENT || strchr(file, '/'))
-    return error_set(err, ST_INVALID, "%s is not an entry's name", file);
+  if (shelf == SHELF_SENT) return error_set(err, ST_INVALID, "entry %s was sent", token);
   mutex_lock(&m->w->lock);
-  struct memory_row *r = memory_find(m->w, shelf, span_of(file));
-  enum status st =
-      r ? revive(m, r, err)
-        : error_set(err, ST_NOT_FOUND, "%s%s is gone", shelf_path(shelf, span_of(file)), file);
+  struct memory_row *r = memory_find(m->w, shelf, span_of(token));
+  enum status st = r ? revive(m, r, err) : error_set(err, ST_NOT_FOUND, "entry %s is gone", token);
   mutex_unlock(&m->w->lock);
   return st;
 }
 
 static struct memory_row *letter_row(struct memory *m, struct letter *l) {
-  struct memory_row *r = memory_find(m->w, SHELF_DEAD, span_of(l->file));
+  struct memory_row *r = memory_find(m->w, SHELF_DEAD, span_of(l->token));
   bool same = r && (l->when_us == TIME_NONE || r->failed_us == l->when_us);
-  if (!same) l->status = error_set(&l->error, ST_NOT_FOUND, "dlq/%s is gone", l->file);
+  if (!same) l->status = error_set(&l->error, ST_NOT_FOUND, "dead letter %s is gone", l->token);
   if (same) l->id = r->event.id;
   if (same) l->raw = !r->doc.count || r->doc.nodes[0].type != JSON_OBJECT;
   return same ? r : NULL;
@@ -284,15 +280,15 @@ void memory_purge(void *impl, struct letter *list, size_t count) {
   mutex_unlock(&m->w->lock);
 }
 
-enum status memory_emit(void *impl, const char *file, struct span text, struct error *err) {
+enum status memory_emit(void *impl, struct span key, struct span text, struct buffer *label,
+                        struct error *err) {
   struct memory *m = impl;
-  struct span name = span_of(file);
-  if (!span_ends(name, ".json") || name.len < 6 || *file == '.' || strchr(file, '/'))
-    return error_set(err, ST_INVALID, "\"%s\" is not an entry's name", file);
+  if (!key.len) return error_set(err, ST_INVALID, "an entry needs a storage key");
   mutex_lock(&m->w->lock);
-  enum status st = memory_find(m->w, SHELF_PENDING, name)
-                       ? error_set(err, ST_EXISTS, "%s is there already", file)
-                       : memory_add(m, SHELF_PENDING, name, text, err);
+  enum status st = memory_of_key(m->w, key)
+                       ? error_set(err, ST_EXISTS, "%.*s is there already", SPAN_ARGS(key))
+                       : memory_add(m, key, text, err);
   mutex_unlock(&m->w->lock);
+  if (st == ST_OK && label) buffer_add(label, key);
   return st;
 }

@@ -21,15 +21,15 @@ static void say_stuck(struct relay *r, const char *file, const struct error *why
       r->parts.log, LOG_WARNING, "relay", "manifest_stuck",
       FIELDS(F_TEXT("file", file), F_TEXT("error", why->text)),
       "The list of a batch cannot be changed; nothing waits for it, and it is tried again each flush.interval. %s",
-      store_aside_remedy(why->sys));
+      store_remedy(r->parts.store, why->sys));
 }
 
 /* err: of the try that failed. */
 static enum status keep_stuck(struct relay *r, const struct manifest_name *name,
                               struct error *err) {
-  char file[MANIFEST_FILE];
+  char file[MANIFEST_LABEL];
   struct stuck *s = &r->stuck;
-  manifest_file(name, file);
+  manifest_label(name, file);
   if (!store_hinders_one(r->parts.store, err)) return err->status;
   mutex_lock(&r->lock);
   size_t at = find_stuck(s, name);
@@ -39,7 +39,7 @@ static enum status keep_stuck(struct relay *r, const struct manifest_name *name,
   r->status.stuck = s->count;
   snprintf(r->status.stuck_file, sizeof r->status.stuck_file, "%s", file);
   snprintf(r->status.stuck_why, sizeof r->status.stuck_why, "%s", err->text);
-  r->status.stuck_sys = err->sys;
+  r->status.stuck_remedy = store_remedy(r->parts.store, err->sys);
   mutex_unlock(&r->lock);
   if (full)
     error_prefix(err, "%d manifests cannot be changed, which is the most: %s", STUCK_MOST, file);
@@ -48,17 +48,17 @@ static enum status keep_stuck(struct relay *r, const struct manifest_name *name,
 }
 
 static void drop(struct relay *r, const struct manifest_name *name) {
-  char file[MANIFEST_FILE];
+  char file[MANIFEST_LABEL];
   struct stuck *s = &r->stuck;
   mutex_lock(&r->lock);
   size_t at = find_stuck(s, name);
   bool was = at < s->count;
   if (was) s->names[at] = s->names[--s->count];
   r->status.stuck = s->count;
-  if (s->count) manifest_file(&s->names[0], r->status.stuck_file);
+  if (s->count) manifest_label(&s->names[0], r->status.stuck_file);
   mutex_unlock(&r->lock);
   if (!was) return;
-  manifest_file(name, file);
+  manifest_label(name, file);
   log_write(r->parts.log, LOG_INFO, "relay", "manifest_freed", FIELDS(F_TEXT("file", file)),
             "It could be changed");
 }

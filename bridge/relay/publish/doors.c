@@ -138,18 +138,18 @@ void key_waits(struct publishing *p, const struct item *item) {
   if (waits_for_id(item)) p->types_due_ms = 0; /* before it goes back its type is shown */
   mutex_lock(&r->lock);
   struct span key = key_of(r, item, room);
-  if (!waiting_add(&r->waiting, item->topic, key, item->ref.name, item->generation))
+  if (!waiting_add(&r->waiting, item->topic, key, item->ref.label, item->generation))
     log_write(r->parts.log, LOG_WARNING, "relay", "key_not_held", FIELDS(F_SPAN("id", item->id)),
               "Out of memory: later events of this key may overtake it");
   if (waits_for_id(item))
-    waiting_for_id(&r->waiting, item->topic, key, item->ref.name, item->written);
+    waiting_for_id(&r->waiting, item->topic, key, item->ref.label, item->written);
   mutex_unlock(&r->lock);
 }
 
 static bool key_held(struct relay *r, const struct item *item) {
   struct waiting *w = &r->waiting;
-  return waiting_holds(w, item->topic, item->key, item->ref.name, item->generation) ||
-         waiting_holds(w, item->topic, (struct span){"", 0}, item->ref.name, item->generation);
+  return waiting_holds(w, item->topic, item->key, item->ref.label, item->generation) ||
+         waiting_holds(w, item->topic, (struct span){"", 0}, item->ref.label, item->generation);
 }
 
 /* Its id was found to be another schema's since it was encoded, or its schema has another now: the

@@ -36,7 +36,7 @@ static enum status read_batch(struct step *p, struct batch *b, struct error *err
   b->end = p->f.note.next;
   for (b->count = 0; b->count < most; b->count++) {
     struct letter *letter = &b->list[b->count];
-    *letter = (struct letter){.file = b->file[b->count]};
+    *letter = (struct letter){.token = b->file[b->count]};
     st = frozen_read(&p->f, &b->end, b->file[b->count], &letter->when_us, err);
     if (st != ST_OK) break;
   }
@@ -48,7 +48,7 @@ static void show_error(struct step *p, const struct letter *letter) {
   if (p->shown++ >= ERRORS_SHOWN) return;
   if (p->errors.len) buffer_add_z(&p->errors, ", ");
   buffer_add_char(&p->errors, '{');
-  member_text(&p->errors, &first, "file", span_of(letter->file));
+  member_text(&p->errors, &first, "file", span_of(letter->token));
   member_text(&p->errors, &first, "code", span_of(status_name(letter->status)));
   member_text(&p->errors, &first, "text", span_of(letter->error.text));
   buffer_add_char(&p->errors, '}');

@@ -79,17 +79,14 @@ static void write_text(struct export *e, bool *first) {
   }
 }
 
-/* A part of the raw bytes that lie beside a descriptor; offset 0: with the descriptor. *more:
- * another part follows. */
+/* A part of the raw bytes; offset 0: with what is told of them. *more: another part follows. */
 static enum status write_raw(struct export *e, const char *file, bool *first, bool *more,
                              struct error *err) {
-  char raw[FROZEN_NAME];
   uint64_t size = 0;
   *more = false;
-  snprintf(raw, sizeof raw, "%.*s.raw", (int)(strlen(file) - 5), file);
   buffer_clear(&e->bytes);
-  enum status st = store_bytes(e->s->store, raw, e->offset, PART, &e->bytes, &size, err);
-  if (st == ST_NOT_FOUND) return ST_OK; /* no raw one, or a descriptor without bytes */
+  enum status st = store_bytes(e->s->store, file, true, e->offset, PART, &e->bytes, &size, err);
+  if (st == ST_NOT_FOUND) return ST_OK; /* no raw one, or one without bytes */
   if (st != ST_OK) return st;
   if (e->offset)
     member_int(e->json, first, "offset", (int64_t)e->offset);
@@ -101,6 +98,13 @@ static enum status write_raw(struct export *e, const char *file, bool *first, bo
   return ST_OK;
 }
 
+/* Some tokens tell their shelf themselves. */
+static enum status too_large(const struct store *s, struct span token, struct error *err) {
+  const char *words = store_shelf_words(s, SHELF_DEAD, token);
+  return error_set(err, ST_TOO_LARGE, "%s%.*s is too large to be exported",
+                   span_starts(token, words) ? "" : words, SPAN_ARGS(token));
+}
+
 /* Is it the one that was chosen? Reading decides it as a purge would. */
 static enum status write_element(struct export *e, const char *file, bool *more,
                                  struct error *err) {
@@ -109,12 +113,10 @@ static enum status write_element(struct export *e, const char *file, bool *more,
   buffer_clear(&e->bytes);
   *more = false;
   if (!e->offset) {
-    enum status st = store_bytes(e->s->store, file, 0, WHOLE_MAX, &e->bytes, &size, err);
+    enum status st = store_bytes(e->s->store, file, false, 0, WHOLE_MAX, &e->bytes, &size, err);
     if (st == ST_NOT_FOUND) return ST_OK;
     if (st != ST_OK) return st;
-    if (size > WHOLE_MAX)
-      return error_set(err, ST_TOO_LARGE, "%s%s is too large to be exported",
-                       shelf_path(SHELF_DEAD, span_of(file)), file);
+    if (size > WHOLE_MAX) return too_large(e->s->store, span_of(file), err);
   }
   begin_element(e, file, &first);
   if (!e->offset) write_text(e, &first);

@@ -20,7 +20,7 @@ struct freezing {
   struct breakdown *tallies;
   struct table ids; /* of struct wanted */
   struct arena arena;
-  struct span named_in; /* the folder of what was found of one stem */
+  const char *named_in; /* the shelf's words of what was found of one storage key; NULL: nothing */
   uint64_t missing;
   struct buffer missing_shown;
   enum status st;
@@ -41,20 +41,19 @@ static bool visit_matching(void *ctx, const struct entry_info *info) {
   return !selection_matches(&f->request->selection, f->s->routing, info) || take_letter(f, info);
 }
 
-/* Of one stem in two outboxes neither is taken: which is meant nobody can guess. */
+/* Of one storage key in two outboxes neither is taken: which is meant nobody can guess. */
 static bool visit_named(void *ctx, const struct entry_info *info) {
   struct freezing *f = ctx;
-  struct span folder = span_of(info->folder);
-  if (f->named_in.len && !span_eq(f->named_in, folder)) {
+  const char *words = store_shelf_words(f->s->store, info->shelf, span_of(info->token));
+  if (f->named_in && strcmp(f->named_in, words) != 0) {
     f->st =
         error_set(f->err, ST_EXISTS,
                   "\"%.*s\" is a dead letter of both outboxes; name the one that is meant by its "
                   "file, as busbridge list does (%s%s)",
-                  (int)strlen(info->file) - 5, info->file,
-                  shelf_path(info->shelf, span_of(info->token)), info->token);
+                  SPAN_ARGS(info->storage_key), words, info->label);
     return false;
   }
-  if (!f->named_in.len) f->named_in = arena_span(&f->arena, folder);
+  f->named_in = words;
   return take_letter(f, info);
 }
 
@@ -83,7 +82,7 @@ static bool next_id(struct span *rest, struct span *id) {
   return false;
 }
 
-/* An id is mostly the stem of a file, which is looked for without reading the folder. */
+/* An id is mostly a storage key, which is looked for without reading any other. */
 static enum status choose_named(struct freezing *f) {
   struct span rest = f->request->ids, id;
   while (f->st == ST_OK && next_id(&rest, &id)) {
@@ -93,8 +92,8 @@ static enum status choose_named(struct freezing *f) {
     enum status st = w ? table_put(&f->ids, id, w) : ST_NO_MEMORY;
     if (st != ST_OK) return error_set(f->err, st, "out of memory");
     w->id = id;
-    f->named_in = (struct span){0};
-    st = store_find(f->s->store, LIST_DEAD | LIST_NAMED, id, visit_named, f, &total, f->err);
+    f->named_in = NULL;
+    st = store_find(f->s->store, LIST_DEAD | LIST_KEY, id, visit_named, f, &total, f->err);
     if (st != ST_OK && st != ST_NOT_FOUND) return st;
     w->found = total > 0;
     f->missing += !w->found;

@@ -44,13 +44,14 @@ static bool take_entry(void *ctx, const struct entry_info *info) {
                    ? info->created_us
                    : info->arrived_us;
   struct waiting_entry e = {.token = arena_span(&n->arena, span_of(info->token)),
+                            .label = arena_span(&n->arena, span_of(info->label)),
                             .id = arena_span(&n->arena, info->id),
                             .name = arena_span(&n->arena, info->name),
                             .shelf = info->shelf,
                             .created_us = info->created_us,
                             .since_ms = us / 1000,
                             .topic = topic_of(n, info->name)};
-  if (!e.token.ptr || !e.id.ptr) n->no_memory = true;
+  if (!e.token.ptr || !e.label.ptr || !e.id.ptr) n->no_memory = true;
   if (e.topic != NO_TOPIC) n->topics[e.topic].pending++;
   n->entries[n->count++] = e;
   return !n->no_memory;
@@ -138,21 +139,21 @@ static void decide(struct renewal *n) {
   }
 }
 
-static enum status not_out(const struct settling *row, struct error *err) {
+static enum status not_out(const struct renewal *n, const struct settling *row, struct error *err) {
   if (row->status != ST_OK) return *err = row->error, row->status;
   if (row->how != SETTLED_CHANGED) return ST_OK;
   return error_set(
       err, ST_IO,
       "%s%.*s was published, but cannot be taken out: it changed, or is not a plain file with one link. The id "
       "is as it was; take the file away and try again",
-      shelf_path(row->ref->shelf, row->ref->token), SPAN_ARGS(row->ref->token));
+      store_shelf_words(n->s->store, row->ref->shelf, row->ref->token), SPAN_ARGS(row->ref->label));
 }
 
 static enum status take_rows(struct renewal *n, struct settling *rows, size_t count,
                              struct error *err) {
   enum status st = store_settle(n->s->store, rows, count, NULL, NULL, err);
   if (st == ST_AGAIN) st = ST_OK;
-  for (size_t i = 0; st == ST_OK && i < count; i++) st = not_out(&rows[i], err);
+  for (size_t i = 0; st == ST_OK && i < count; i++) st = not_out(n, &rows[i], err);
   return st;
 }
 
@@ -168,7 +169,7 @@ static enum status take_out(struct renewal *n, struct error *err) {
   for (size_t i = 0; st == ST_OK && i < n->count; i++) {
     const struct waiting_entry *e = &n->entries[i];
     if (!e->in_topics && !e->in_redis) continue;
-    t->refs[count] = (struct entry_ref){.shelf = e->shelf, .token = e->token};
+    t->refs[count] = (struct entry_ref){.shelf = e->shelf, .token = e->token, .label = e->label};
     t->rows[count] =
         (struct settling){.ref = &t->refs[count], .id = e->id, .late = true, .fate = FATE_DONE};
     if (++count < STORE_ROWS) continue;
@@ -215,7 +216,8 @@ static void write_unknown(const struct renewal *n, struct buffer *json) {
     struct buffer file = {0};
     if (!e->unknown) continue;
     buffer_add_z(json, shown++ ? ",{" : "{");
-    buffer_printf(&file, "%s%.*s", shelf_path(e->shelf, e->token), SPAN_ARGS(e->token));
+    buffer_printf(&file, "%s%.*s", store_shelf_words(n->s->store, e->shelf, e->token),
+                  SPAN_ARGS(e->label));
     member_text(json, &first, "file", buffer_span(&file));
     member_text(json, &first, "id", e->id);
     member_text(json, &first, "name", e->name);

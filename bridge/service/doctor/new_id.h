@@ -11,7 +11,7 @@
 #include "bridge/service/parts.h"
 
 struct waiting_entry {
-  struct span token, id, name;
+  struct span token, label, id, name;
   enum shelf shelf;
   int64_t created_us, since_ms; /* since_ms: it cannot have been published before */
   size_t topic;                 /* of topics; NO_TOPIC: it is published nowhere */

@@ -33,11 +33,11 @@ static void check_space(struct doctor *d) {
     doctor_found(d, "disk space", REPORT_WARNING, "the file system does not tell");
     return;
   }
-  bool counted = space.files >= 0;
-  bool none = space.bytes == 0 || space.files == 0;
-  bool few = space.bytes < limits.disk_bytes || (counted && space.files < INODES_FEW);
+  bool counted = space.entries >= 0;
+  bool none = space.bytes == 0 || space.entries == 0;
+  bool few = space.bytes < limits.disk_bytes || (counted && space.entries < INODES_FEW);
   char inodes[40] = "as many inodes as wanted";
-  if (counted) snprintf(inodes, sizeof inodes, "%lld inodes", (long long)space.files);
+  if (counted) snprintf(inodes, sizeof inodes, "%lld inodes", (long long)space.entries);
   doctor_found(d, "disk space",
                none  ? REPORT_FAILED
                : few ? REPORT_WARNING

@@ -96,29 +96,30 @@ static enum status check(const struct emit_request *request, struct json_doc *do
   return ST_OK;
 }
 
-/* <id>.json, or <id>__1.json and on when that is taken: the way of the producers. */
+/* By its id, or ID__1 and on when that is taken: the way of the producers. label: what it is called
+ * then. */
 static enum status write_entry(struct service *s, const struct emit_request *request,
-                               struct buffer *file, struct error *err) {
-  struct buffer text = {0};
+                               struct buffer *label, struct error *err) {
+  struct buffer key = {0}, text = {0};
   enum status st = ST_EXISTS;
   mutex_lock(&s->lock);
   size_t limit = (size_t)setting_number(s->settings, SETTING_OUTBOX_MAX_ENTRY_BYTES);
   mutex_unlock(&s->lock);
   for (unsigned i = 0; i < NAMES_TRIED && st == ST_EXISTS; i++) {
-    buffer_clear(file);
+    buffer_clear(&key);
     buffer_clear(&text);
-    event_stem(request->id, file);
-    if (i > 0) buffer_printf(file, "__%u", i);
+    event_stem(request->id, &key);
+    if (i > 0) buffer_printf(&key, "__%u", i);
     event_write(request->id, request->name, span_trim(request->payload), clock_wall_us(s->clock),
-                buffer_span(file), &text);
-    buffer_add_z(file, ".json");
+                buffer_span(&key), &text);
     st = buffer_status(&text, err);
-    if (st == ST_OK) st = buffer_status(file, err);
+    if (st == ST_OK) st = buffer_status(&key, err);
     if (st == ST_OK && text.len > limit)
       st = error_set(err, ST_TOO_LARGE, "The entry has %zu bytes, outbox.max_entry_bytes is %zu",
                      text.len, limit);
-    if (st == ST_OK) st = store_emit(s->store, buffer_z(file), buffer_span(&text), err);
+    if (st == ST_OK) st = store_emit(s->store, buffer_span(&key), buffer_span(&text), label, err);
   }
+  buffer_release(&key);
   buffer_release(&text);
   return st;
 }

@@ -17,12 +17,13 @@ struct lister {
 bool entry_held(struct service *s, const struct entry_info *info, const struct route *route,
                 char file[RELAY_FILE]) {
   if (info->shelf == SHELF_DEAD || !route || !s->relay) return false;
-  return relay_waits(s->relay, route->topic, route->key, file) && strcmp(file, info->file) != 0;
+  return relay_waits(s->relay, route->topic, route->key, file) && strcmp(file, info->label) != 0;
 }
 
-static void member_file(struct buffer *json, bool *first, enum shelf shelf, const char *token) {
+static void member_file(struct buffer *json, bool *first, const struct store *store,
+                        enum shelf shelf, const char *token, const char *label) {
   struct buffer path = {0};
-  buffer_printf(&path, "%s%s", shelf_path(shelf, span_of(token)), token);
+  buffer_printf(&path, "%s%s", store_shelf_words(store, shelf, span_of(token)), label);
   member_text(json, first, "file", buffer_span(&path));
   json->failed = json->failed || path.failed;
   buffer_release(&path);
@@ -55,7 +56,7 @@ void entry_members(struct buffer *json, bool *first, struct service *s,
   member_text_or_null(json, first, "held_behind",
                       entry_held(s, info, routed ? &route : NULL, behind) ? span_of(behind)
                                                                           : (struct span){0});
-  member_file(json, first, info->shelf, info->token);
+  member_file(json, first, s->store, info->shelf, info->token, info->label);
   member_time(json, first, "mtime", info->arrived_us);
   member_int(json, first, "size", (int64_t)info->size);
   member_bool(json, first, "raw", info->raw);
@@ -99,12 +100,13 @@ static bool visit(void *ctx, const struct entry_info *info) {
 
 /* ---- what is set aside ---- */
 
-/* The same members, as far as they are known of it without reading its file, and what to do. */
-static void write_aside(struct buffer *json, const struct aside_info *info) {
+/* The same members, as far as they are known of it without reading it, and what to do. */
+static void write_aside(struct buffer *json, const struct store *store,
+                        const struct aside_info *info) {
   const struct span none = {0};
   bool first = true;
   buffer_add_z(json, json->len > 0 ? ", {" : "{");
-  member_text(json, &first, "id", info->id.len ? info->id : span_of(info->file));
+  member_text(json, &first, "id", info->id.len ? info->id : span_of(info->label));
   member_text(json, &first, "name", none);
   member_time(json, &first, "created_at", info->since_us);
   member_int(json, &first, "attempts", info->attempts);
@@ -116,7 +118,7 @@ static void write_aside(struct buffer *json, const struct aside_info *info) {
   static const char *const unknown[] = {"topic", "namespace", "key", "held_behind"};
   for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
     member_text_or_null(json, &first, unknown[i], none);
-  member_file(json, &first, SHELF_PENDING, info->token);
+  member_file(json, &first, store, SHELF_PENDING, info->token, info->label);
   member_time(json, &first, "mtime", info->arrived_us);
   member_int(json, &first, "size", (int64_t)info->size);
   member_bool(json, &first, "raw", false);
@@ -129,7 +131,7 @@ static bool visit_aside(void *ctx, const struct aside_info *info) {
   l->stopped = is_left(l);
   if (l->stopped) return false;
   if (++l->matched > l->request->limit && l->request->limit) return true;
-  write_aside(l->json, info);
+  write_aside(l->json, l->service->store, info);
   return written(l);
 }
 

@@ -1,14 +1,8 @@
-/* From an id, its beginning or a stem to one entry, or to the names of all it may mean.
+/* From an id, its beginning or a storage key to one entry, or to the names of all it may mean.
  * Any thread; a crash leaves nothing. */
 #include "bridge/service/entries/lookup.h"
 
 #define SHOWN 10 /* candidates named in a message */
-
-static struct span stem_of(struct span file) {
-  size_t end = file.len;
-  while (end > 0 && file.ptr[end - 1] != '.') end--;
-  return (struct span){file.ptr, end > 0 ? end - 1 : file.len};
-}
 
 static bool keep_text(struct lookup *f, struct span text, struct span *out) {
   const char *copy = arena_copy(&f->arena, text);
@@ -22,30 +16,31 @@ static bool collect(void *ctx, const struct entry_info *info) {
   struct found *c = &f->list[f->count];
   *c = (struct found){.shelf = info->shelf, .raw = info->raw};
   f->no_memory = !keep_text(f, info->id, &c->id) || !keep_text(f, info->name, &c->name) ||
-                 !keep_text(f, span_of(info->token), &c->token);
+                 !keep_text(f, span_of(info->token), &c->token) ||
+                 !keep_text(f, span_of(info->label), &c->label) ||
+                 !keep_text(f, info->storage_key, &c->storage_key);
   if (f->no_memory) return false;
-  size_t before = (size_t)(info->file - info->token);
-  c->file = (struct span){c->token.ptr + before, c->token.len - before};
   f->count++;
   return true;
 }
 
-/* Several entries may carry one id (id.json, id__1.json): the one whose file is named exactly so is
- * meant then. Of such ones in several places the first is, the others are kept behind it. */
-static void prefer_exact_file(struct lookup *f) {
+/* Several entries may carry one id (ID, ID__1): the one that is called exactly so is meant then. Of
+ * such ones in several places the first is, the others are kept behind it. */
+static void prefer_exact_key(struct lookup *f) {
   size_t exact = 0;
   for (size_t i = 0; i < f->count; i++)
-    if (span_eq(stem_of(f->list[i].file), f->wanted)) f->list[exact++] = f->list[i];
+    if (span_eq(f->list[i].storage_key, f->wanted)) f->list[exact++] = f->list[i];
   f->exact = exact > 0;
   if (f->exact) f->count = exact;
 }
 
-enum status lookup_ambiguous(const struct lookup *f, uint64_t total, struct error *err) {
+enum status lookup_ambiguous(const struct lookup *f, const struct store *store, uint64_t total,
+                             struct error *err) {
   struct buffer names = {0};
   for (size_t i = 0; i < f->count && i < SHOWN; i++) {
-    struct span stem = stem_of(f->list[i].token);
-    buffer_printf(&names, "%s%s%.*s", i ? ", " : "", shelf_path(f->list[i].shelf, stem),
-                  SPAN_ARGS(stem));
+    const struct found *one = &f->list[i];
+    buffer_printf(&names, "%s%s%.*s", i ? ", " : "",
+                  store_shelf_words(store, one->shelf, one->token), SPAN_ARGS(one->storage_key));
   }
   enum status st = error_set(
       err, ST_EXISTS,
@@ -63,8 +58,8 @@ enum status lookup_one(struct lookup *f, struct store *store, unsigned which, st
   enum status st = store_find(store, which, id, collect, f, &total, err);
   if (st != ST_OK) return st;
   if (f->no_memory) return error_set(err, ST_NO_MEMORY, "Out of memory");
-  if (f->count > 1) prefer_exact_file(f);
-  if (f->count > 1 && !f->exact) return lookup_ambiguous(f, total, err);
+  if (f->count > 1) prefer_exact_key(f);
+  if (f->count > 1 && !f->exact) return lookup_ambiguous(f, store, total, err);
   f->one = f->count ? &f->list[0] : NULL;
   return f->one ? ST_OK : ST_NOT_FOUND;
 }

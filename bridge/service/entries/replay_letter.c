@@ -27,11 +27,11 @@ static enum status find_letter(struct service *s, const struct replay_request *r
   /* Dead letters of one stem lie in two outboxes; which is meant nobody can guess. */
   bool both = st == ST_OK && f->count > 1 && f->list[0].shelf == SHELF_DEAD &&
               f->list[1].shelf == SHELF_DEAD;
-  return both ? lookup_ambiguous(f, f->count, err) : st;
+  return both ? lookup_ambiguous(f, s->store, f->count, err) : st;
 }
 
 static enum status move(struct service *s, bool force, const struct found *c, struct error *err) {
-  struct letter letter = {.file = c->token.ptr, .when_us = TIME_NONE, .id = c->id, .raw = c->raw};
+  struct letter letter = {.token = c->token.ptr, .when_us = TIME_NONE, .id = c->id, .raw = c->raw};
   bool published;
   if (c->shelf == SHELF_DEAD)
     replay_many_move(s, force, &letter, 1, &published);
@@ -53,7 +53,7 @@ static void report(struct service *s, const struct found *c, struct buffer *json
   member_int(json, &first, "version", 1);
   member_text(json, &first, "id", c->id);
   member_text(json, &first, "name", c->name);
-  member_text(json, &first, "file", c->file);
+  member_text(json, &first, "file", c->label);
   member_text(json, &first, "from", span_of(c->shelf == SHELF_DEAD ? "dlq" : "pending"));
   buffer_add_char(json, '}');
   log_write(s->log, LOG_INFO, "service", "replayed",
@@ -72,7 +72,7 @@ enum status service_replay(struct service *s, const struct replay_request *reque
   mutex_unlock(&s->moving);
   if (st == ST_OK) {
     const struct audit_count counts[] = {{"replayed", 1}};
-    audit_write(s, request->by, "replay", f.one->id.len ? f.one->id : f.one->file, counts, 1);
+    audit_write(s, request->by, "replay", f.one->id.len ? f.one->id : f.one->label, counts, 1);
     report(s, f.one, json);
     st = buffer_status(json, err);
   }

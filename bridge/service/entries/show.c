@@ -143,19 +143,10 @@ static void write_wrong(struct showing *w, const struct wrong *wrong) {
 
 /* ---- its bytes ---- */
 
-static void raw_name(const char *file, struct buffer *out) {
-  buffer_printf(out, "%.*s.raw", (int)strlen(file) - 5, file);
-}
-
-/* At most `most` bytes of what was found: those of a raw dead letter lie beside its descriptor. */
+/* At most `most` bytes of what was found: those of a raw dead letter. */
 static enum status read_raw(struct service *s, const struct entry_info *info, size_t most,
                             struct buffer *out, uint64_t *size, struct error *err) {
-  struct buffer name = {0};
-  raw_name(info->token, &name);
-  enum status st = buffer_status(&name, err);
-  if (st == ST_OK) st = store_bytes(s->store, buffer_z(&name), 0, most, out, size, err);
-  buffer_release(&name);
-  return st;
+  return store_bytes(s->store, info->token, true, 0, most, out, size, err);
 }
 
 static void write_beginning(struct showing *w, struct span text) {
@@ -234,12 +225,8 @@ static void write_unknown(struct showing *w, const struct entry_info *info) {
 /* Where its bytes lie, for an editor. */
 static void write_path(struct showing *w, const struct entry_info *info) {
   struct buffer path = {0};
-  buffer_printf(&path, "%s/%s%s", info->folder, info->place, *info->place ? "/" : "");
-  if (info->raw)
-    raw_name(info->file, &path);
-  else
-    buffer_add_z(&path, info->file);
-  member_text(w->json, &w->first, "path", buffer_span(&path));
+  store_whereabouts(w->service->store, info->shelf, info->token, info->raw, &path);
+  member_text_or_null(w->json, &w->first, "path", buffer_span(&path));
   w->json->failed = w->json->failed || path.failed;
   buffer_release(&path);
 }
@@ -250,7 +237,8 @@ static void write_others(struct showing *w) {
   for (size_t i = 1; i < w->finding->count; i++) {
     const struct found *c = &w->finding->list[i];
     struct buffer path = {0};
-    buffer_printf(&path, "%s%.*s", shelf_path(c->shelf, c->token), SPAN_ARGS(c->token));
+    buffer_printf(&path, "%s%.*s", store_shelf_words(w->service->store, c->shelf, c->token),
+                  SPAN_ARGS(c->label));
     if (i > 1) buffer_add_z(w->json, ", ");
     json_write_string(w->json, buffer_span(&path));
     w->json->failed = w->json->failed || path.failed;
@@ -293,8 +281,8 @@ static bool write_raw(void *ctx, const struct entry_info *info) {
   }
   if (w->status == ST_OK && !w->json->failed && size > w->json->len - before)
     w->status = error_set(w->err, ST_TOO_LARGE, "%s%s has %llu bytes; read the file itself, in %s",
-                          shelf_path(info->shelf, span_of(info->token)), info->token,
-                          (unsigned long long)size, store_name(w->service->store));
+                          store_shelf_words(w->service->store, info->shelf, span_of(info->token)),
+                          info->label, (unsigned long long)size, store_name(w->service->store));
   return false;
 }
 

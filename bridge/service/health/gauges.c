@@ -51,7 +51,7 @@ static void set_disk(struct service *s) {
   struct store_space space;
   store_space(s->store, &space);
   set_gauge(s, METRIC_AVAIL_BYTES, NULL, space.known ? (double)space.bytes : NAN);
-  set_gauge(s, METRIC_AVAIL_INODES, NULL, space.files >= 0 ? (double)space.files : NAN);
+  set_gauge(s, METRIC_AVAIL_INODES, NULL, space.entries >= 0 ? (double)space.entries : NAN);
 }
 
 /* Of /proc/self/statm's second number. */

@@ -294,7 +294,7 @@ static void rule_stuck(const struct facts *f, const struct limits *l, struct jud
   (void)l;
   const struct relay_status *s = f->status;
   if (s && s->stuck)
-    say_state(j, HEALTH_WARNING, store_aside_remedy(s->stuck_sys),
+    say_state(j, HEALTH_WARNING, s->stuck_remedy,
               "%" PRIu64 " %s cannot be changed, nothing waits for %s: .busbridge/%s: %s%s",
               s->stuck, s->stuck == 1 ? "manifest" : "manifests", s->stuck == 1 ? "it" : "them",
               s->stuck_file, s->stuck_why, s->stuck == 1 ? "" : ", ...");

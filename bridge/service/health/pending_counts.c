@@ -28,7 +28,7 @@ static bool skip(void *ctx, const struct entry_info *info) {
 }
 
 static uint64_t pending_names(struct service *s) {
-  return store_names(s->store, LIST_PENDING);
+  return store_estimate(s->store, LIST_PENDING);
 }
 
 static bool count_aside(void *ctx, const struct aside_info *info) {
@@ -51,7 +51,7 @@ static enum status count_by_list(struct service *s, size_t most, struct store_co
   out->pending = pending;
   out->oldest_us = oldest_us;
   out->exact = true;
-  out->dead = store_names(s->store, LIST_DEAD); /* as the reader counts them */
+  out->dead = store_estimate(s->store, LIST_DEAD); /* as the reader counts them */
   return ST_OK;
 }
 

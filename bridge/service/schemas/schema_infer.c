@@ -25,7 +25,7 @@ static void check_entry(struct inferring *i, const struct entry_info *info) {
   i->status = inference_check(i->inference, info->doc, info->payload, i->err);
   if (i->status == ST_INVALID)
     (void)error_prefix(i->err, "The proposal does not fit %s, this is a fault of busbridge",
-                       info->file);
+                       info->label);
 }
 
 static void take_entry(struct inferring *i, const struct entry_info *info) {

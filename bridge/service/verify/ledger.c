@@ -208,7 +208,7 @@ static void still_there(struct verify *v, struct suspects *out, uint64_t *all) {
     for (size_t i = 0; v->batches[b].settled && i < v->batches[b].manifest.count; i++) {
       const struct manifest_entry *e = &v->batches[b].manifest.entries[i];
       ++*all;
-      if (store_lies(v->s->store, &e->ref, e->id)) suspects_add(out, e->id, e->ref.name);
+      if (store_lies(v->s->store, &e->ref, e->id)) suspects_add(out, e->id, e->ref.label);
     }
 }
 

@@ -96,7 +96,7 @@ static bool see(void *ctx, const struct survey_item *item) {
   static const enum kind kinds[] = {KINDS, WRONG_SIDE, ON_ITS_WAY, BYTES_GONE, NOT_DESCRIBED, ASIDE,
                                     LEFT,  NO_FILE,    UNREADABLE, HIDDEN,     STRAY};
   struct look *l = ctx;
-  struct span path = span_of(item->path);
+  struct span path = span_of(item->shown);
   if (item->oddity != ODDITY_NONE) suspect(l, kinds[item->oddity], item->id, path);
   if (item->oddity >= ODDITY_NOT_DESCRIBED) return !l->no_memory; /* no entry that is read */
   bool dead = item->shelf == SHELF_DEAD;

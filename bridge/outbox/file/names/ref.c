@@ -87,6 +87,12 @@ struct span fs_token_name(enum shelf shelf, struct span token, enum place *place
   return token;
 }
 
+const char *fs_shelf_words(enum shelf shelf, struct span token) {
+  enum place place;
+  (void)fs_token_name(shelf, token, &place);
+  return place_path(place);
+}
+
 struct fs_ref fs_ref_of(const struct entry_ref *ref) {
   struct fs_ref out = {.stamp = {.inode = ref->own[INODE],
                                  .size = (int64_t)ref->own[SIZE],
@@ -109,7 +115,7 @@ bool fs_ref_give(const struct fs_ref *ref, struct arena *keep, struct entry_ref 
   token[before + ref->name.len] = '\0';
   *out = (struct entry_ref){.shelf = fs_shelf(ref->place),
                             .token = {token, before + ref->name.len},
-                            .name = {token + before, ref->name.len},
+                            .label = {token + before, ref->name.len},
                             .id = ref->id,
                             .content = ref->content,
                             .arrived_ns = ref->stamp.mtime_ns,

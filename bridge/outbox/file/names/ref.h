@@ -63,6 +63,9 @@ const char *fs_token(enum place place, const char *name, char room[TOKEN_SIZE]);
 /* The name that a token stands for, and its place. */
 struct span fs_token_name(enum shelf shelf, struct span token, enum place *place);
 
+/* place_path of where it lies */
+const char *fs_shelf_words(enum shelf shelf, struct span token);
+
 /* Borrows all texts. */
 struct fs_ref fs_ref_of(const struct entry_ref *ref);
 /* Its texts but the token are borrowed, the token lives in keep. False: memory is out. */

@@ -29,9 +29,9 @@ static enum status unlike(struct fs_look *l, struct letter *letter, enum place p
 static enum status look_at_letter(struct fs_look *l, struct letter *letter, enum place *place,
                                   char name[NAME_SIZE], struct entry_info *info) {
   struct error *err = &letter->error;
-  if (!name_from(fs_token_name(SHELF_DEAD, span_of(letter->file), place), name))
+  if (!name_from(fs_token_name(SHELF_DEAD, span_of(letter->token), place), name))
     return error_set(err, ST_INVALID, "\"%s\" is not a dead letter's name (NAME.json)",
-                     letter->file);
+                     letter->token);
   enum fs_read got = fs_desk_read(l->s->site, &l->desk, *place, name, err);
   enum status st = unlike(l, letter, *place, name, got);
   if (st == ST_OK && got == FS_READ) st = fs_desk_parse(&l->desk, err);
@@ -111,7 +111,7 @@ void fs_purge(struct fs_shared *s, struct letter *list, size_t count) {
   if (st == ST_OK) st = sync_dead(look.s->site, any, &err);
   for (size_t i = 0; st != ST_OK && i < count; i++)
     if (list[i].status == ST_OK)
-      list[i].status = error_set(&list[i].error, st, "%s: %s", list[i].file, err.text);
+      list[i].status = error_set(&list[i].error, st, "%s: %s", list[i].token, err.text);
 }
 
 /* ---- bytes ---- */
@@ -138,13 +138,14 @@ static enum status read_at(int fd, const char *file, uint64_t from, size_t most,
   return buffer_status(out, err);
 }
 
-enum status fs_bytes(struct fs_site *s, const char *file, uint64_t from, size_t most,
+enum status fs_bytes(struct fs_site *s, const char *token, bool raw, uint64_t from, size_t most,
                      struct buffer *out, uint64_t *size, struct error *err) {
   enum place place;
-  const char *name = fs_token_name(SHELF_DEAD, span_of(file), &place).ptr;
+  char letter[NAME_SIZE], name[NAME_SIZE];
   *size = 0;
-  if (!*name || *name == '.' || strchr(name, '/'))
-    return error_set(err, ST_INVALID, "\"%s\" is not a file of dlq/", file);
+  if (!name_from(fs_token_name(SHELF_DEAD, span_of(token), &place), letter))
+    return error_set(err, ST_INVALID, "\"%s\" is not a dead letter's name (NAME.json)", token);
+  name_with(letter, raw ? ".raw" : ".json", name);
   fs_look_around(s);
   if (fs_folder(s, place) < 0)
     return error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);

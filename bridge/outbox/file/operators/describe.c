@@ -77,9 +77,8 @@ void fs_look_info(struct fs_look *l, enum place place, const char *name, bool re
   const char *token = fs_token(place, name, l->token);
   *info = (struct entry_info){.shelf = fs_shelf(place),
                               .token = token,
-                              .file = token + strlen(token) - strlen(name),
-                              .folder = state_path(fs_state(l->s->site, place)),
-                              .place = place == PLACE_FLAT ? "" : place_folder(place),
+                              .label = token + strlen(token) - strlen(name),
+                              .storage_key = {l->stem, stem},
                               .id = {l->stem, stem},
                               .created_us = TIME_NONE,
                               .failed_us = TIME_NONE,
@@ -144,6 +143,17 @@ bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct en
   return true;
 }
 
+void fs_whereabouts(const struct fs_site *s, enum shelf shelf, const char *token, bool raw,
+                    struct buffer *out) {
+  enum place place;
+  struct span name = fs_token_name(shelf, span_of(token), &place);
+  const struct state *side = fs_state(s, place);
+  if (!side) return;
+  if (raw && span_ends(name, ".json")) name.len -= strlen(".json");
+  buffer_printf(out, "%s/%s%.*s%s", state_path(side), place_inside(place), SPAN_ARGS(name),
+                raw ? ".raw" : "");
+}
+
 enum status fs_look_op(struct fs_shared *s, enum shelf shelf, const char *token,
                        store_visit_fn visit, void *ctx, struct error *err) {
   struct fs_look look = {.s = s};
@@ -152,11 +162,11 @@ enum status fs_look_op(struct fs_shared *s, enum shelf shelf, const char *token,
   enum place place;
   enum status st = ST_OK;
   fs_look_around(look.s->site);
-  if (name_from(fs_token_name(shelf, span_of(token), &place), name) &&
-      fs_look_at(&look, place, name, &info))
+  struct span shown = fs_token_name(shelf, span_of(token), &place);
+  if (name_from(shown, name) && fs_look_at(&look, place, name, &info))
     visit(ctx, &info);
   else
-    st = error_set(err, ST_NOT_FOUND, "%s%s is gone", shelf_path(shelf, span_of(token)), token);
+    st = error_set(err, ST_NOT_FOUND, "%s%.*s is gone", place_path(place), SPAN_ARGS(shown));
   fs_desk_release(&look.desk);
   return st;
 }

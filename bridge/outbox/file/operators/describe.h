@@ -37,6 +37,8 @@ void fs_left_dlq(struct fs_shared *s, struct span event, struct span reason);
 
 /* describe.c, list_entries.c, find.c, survey.c, replay_letters.c, dead_letters.c: as the operations
  * of the store */
+void fs_whereabouts(const struct fs_site *s, enum shelf shelf, const char *token, bool raw,
+                    struct buffer *out);
 enum status fs_look_op(struct fs_shared *s, enum shelf shelf, const char *token,
                        store_visit_fn visit, void *ctx, struct error *err);
 enum status fs_list(struct fs_shared *s, unsigned which, const struct store_range *range,
@@ -51,7 +53,7 @@ enum status fs_replay(struct fs_shared *s, enum shelf shelf, const char *token, 
 void fs_replay_all(struct fs_shared *s, struct letter *list, size_t count, store_judge_fn judge,
                    void *ctx);
 void fs_purge(struct fs_shared *s, struct letter *list, size_t count);
-enum status fs_bytes(struct fs_site *s, const char *file, uint64_t from, size_t most,
+enum status fs_bytes(struct fs_site *s, const char *token, bool raw, uint64_t from, size_t most,
                      struct buffer *out, uint64_t *size, struct error *err);
 
 #endif

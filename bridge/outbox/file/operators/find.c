@@ -201,7 +201,8 @@ enum status fs_find(struct fs_shared *s, unsigned which, struct span key, store_
   enum status st = ST_OK;
   *total = 0;
   if (!key.len) return ST_OK;
-  unsigned last = which & LIST_NAMED ? BY_FILE : BY_ID;
+  unsigned last = which & (LIST_KEY | LIST_LABEL) ? BY_FILE : BY_ID;
+  if (which & LIST_LABEL && span_ends(f.key, ".json")) f.key.len -= strlen(".json");
   fs_look_around(f.look.s->site);
   for (unsigned way = BY_FILE; way <= last && st == ST_OK && !*total; way++) {
     f.way = (enum way)way;

@@ -5,9 +5,12 @@
 
 #include <unistd.h>
 
-enum status fs_emit(struct fs_site *s, const char *file, struct span text, struct error *err) {
-  char name[NAME_SIZE], tmp[NAME_SIZE];
+enum status fs_emit(struct fs_site *s, struct span key, struct span text, struct buffer *label,
+                    struct error *err) {
+  char file[NAME_SIZE + 5], name[NAME_SIZE], tmp[NAME_SIZE];
   int folder = fs_folder(s, PLACE_FLAT);
+  snprintf(file, sizeof file, "%.*s.json", (int)(key.len < NAME_SIZE ? key.len : NAME_SIZE),
+           key.ptr);
   if (!name_from(span_of(file), name))
     return error_set(err, ST_INVALID, "\"%s\" is not an entry's name (NAME.json)", file);
   snprintf(tmp, sizeof tmp, FS_LITTER "%ld.%016llx.tmp", (long)getpid(),
@@ -21,5 +24,6 @@ enum status fs_emit(struct fs_site *s, const char *file, struct span text, struc
     (void)gone;
     return st;
   }
+  if (label) buffer_add_z(label, name);
   return fs_sync_place(s, PLACE_FLAT, err);
 }

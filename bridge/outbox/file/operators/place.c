@@ -11,12 +11,13 @@
 
 void fs_space(const struct fs_site *s, struct store_space *out) {
   struct statvfs now;
-  *out = (struct store_space){.files = -1};
+  *out = (struct store_space){.entries = -1};
   if (fstatvfs(state_outbox(s->state), &now) != 0) return;
   out->known = true;
   out->bytes = (int64_t)now.f_bavail * (int64_t)now.f_frsize;
   if (now.f_files > 0)
-    out->files = (int64_t)now.f_favail; /* some file systems make inodes as they need them */
+    out->entries =
+        (int64_t)now.f_favail; /* inodes: some file systems make them as they need them */
 }
 
 /* Those that are there: pending/ and dlq/ are made when they are needed. */

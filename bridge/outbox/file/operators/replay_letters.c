@@ -392,7 +392,7 @@ enum status fs_replay(struct fs_shared *s, enum shelf shelf, const char *token, 
   if (fs_folder(s->site, place) < 0)
     return error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
   if (fs_shelf(place) != SHELF_DEAD) return replay_pending(s, place, name, err);
-  struct letter letter = {.file = token, .when_us = TIME_NONE};
+  struct letter letter = {.token = token, .when_us = TIME_NONE};
   fs_replay_all(s, &letter, 1, NULL, NULL);
   if (letter.status != ST_OK) *err = letter.error;
   return letter.status;

@@ -105,7 +105,7 @@ static bool examine(struct survey *v, const char *name) {
   if (got == FS_TOO_LARGE)
     return tell_file(v, oddity, place_path(v->place), name, (struct span){0});
   if (got == FS_ODD || got == FS_UNREADABLE)
-    return tell_file(v, got == FS_ODD ? ODDITY_NO_FILE : ODDITY_UNREADABLE, place_path(v->place),
+    return tell_file(v, got == FS_ODD ? ODDITY_NO_ENTRY : ODDITY_UNREADABLE, place_path(v->place),
                      name, (struct span){0});
   if (got != FS_READ) return true; /* gone, growing, or out of memory */
   if (fs_desk_is_object(d) && !judge_name(v, name, &oddity)) return true;

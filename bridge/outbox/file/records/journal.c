@@ -14,10 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void file_name(uint64_t number, const char *digest, bool settled, char out[MANIFEST_FILE]) {
+static void file_name(uint64_t number, const char *digest, bool settled, char out[MANIFEST_LABEL]) {
   struct manifest_name name = {.number = number, .settled = settled};
   memcpy(name.digest, digest, MANIFEST_DIGEST);
-  manifest_file(&name, out);
+  manifest_label(&name, out);
 }
 
 /* ---- writing ---- */
@@ -75,7 +75,7 @@ static enum status put_in_place(int folder, int tmp, const char *file, struct sp
 enum status journal_write(int folder, int tmp, struct manifest *m, const char *nonce,
                           struct error *err) {
   struct buffer text = {0};
-  char file[MANIFEST_FILE];
+  char file[MANIFEST_LABEL];
   m->fit = journal_print(m, nonce, &text);
   enum status st = buffer_status(&text, err);
   if (st == ST_OK && m->fit < m->count)
@@ -96,7 +96,7 @@ enum likeness { NOT_OURS, MALFORMED, OURS };
 
 static enum likeness name_parse(const char *file, struct manifest_name *out) {
   struct span rest = span_of(file);
-  char again[MANIFEST_FILE];
+  char again[MANIFEST_LABEL];
   out->settled = span_starts(rest, "settled-");
   if (!out->settled && !span_starts(rest, "batch-")) return NOT_OURS;
   size_t before = out->settled ? strlen("settled-") : strlen("batch-");
@@ -107,7 +107,7 @@ static enum likeness name_parse(const char *file, struct manifest_name *out) {
       !manifest_digest_valid(span_of(dash + 1)))
     return MALFORMED;
   memcpy(out->digest, dash + 1, MANIFEST_DIGEST);
-  manifest_file(out, again); /* a number has one way to be written */
+  manifest_label(out, again); /* a number has one way to be written */
   return strcmp(file, again) == 0 ? OURS : MALFORMED;
 }
 
@@ -220,9 +220,9 @@ static enum status read_checked(struct span text, const struct manifest_name *na
 enum status journal_read(int folder, const struct manifest_name *name, struct manifest *out,
                          struct error *err) {
   struct buffer text = {0};
-  char file[MANIFEST_FILE];
+  char file[MANIFEST_LABEL];
   *out = (struct manifest){0};
-  manifest_file(name, file);
+  manifest_label(name, file);
   enum status st = file_read(folder, file, MANIFEST_MAX, &text, err);
   if (st == ST_TOO_LARGE) st = error_set(err, ST_INVALID, "%s is larger than any manifest", file);
   if (st == ST_OK) {
@@ -247,7 +247,7 @@ static enum status drop_twin(int folder, const struct manifest_name *name, const
 }
 
 enum status journal_settle(int folder, const struct manifest_name *name, struct error *err) {
-  char batch[MANIFEST_FILE], settled[MANIFEST_FILE];
+  char batch[MANIFEST_LABEL], settled[MANIFEST_LABEL];
   file_name(name->number, name->digest, false, batch);
   file_name(name->number, name->digest, true, settled);
   enum status st = durable_move(folder, batch, folder, settled, err);
@@ -257,8 +257,8 @@ enum status journal_settle(int folder, const struct manifest_name *name, struct 
 }
 
 enum status journal_remove(int folder, const struct manifest_name *name, struct error *err) {
-  char file[MANIFEST_FILE];
-  manifest_file(name, file);
+  char file[MANIFEST_LABEL];
+  manifest_label(name, file);
   enum status st = durable_unlink(folder, file, err);
   if (st != ST_OK && st != ST_NOT_FOUND) return st;
   return durable_sync_folder(

@@ -97,7 +97,7 @@ static void say_row(struct fs_site *s, const struct fs_row *row) {
             "Set aside, all others go on. %s%s. It is tried again each flush.interval. %s",
             what_words(row->what),
             row->what == ASIDE_DEAD ? place_path(place_dead(row->ref.place)) : "",
-            store_aside_remedy(row->sys));
+            fs_remedy(row->sys));
 }
 
 static enum status keep_row(struct fs_finisher *s, struct fs_row *row, bool *known,
@@ -304,10 +304,10 @@ enum status fs_asides(struct fs_shared *s, size_t limit, store_aside_fn visit, v
     char room[TOKEN_SIZE];
     const struct aside_info info = {.what = row->what,
                                     .token = fs_token(row->ref.place, row->ref.name.ptr, room),
-                                    .file = row->ref.name.ptr,
+                                    .label = row->ref.name.ptr,
                                     .id = row->ref.id,
                                     .why = row->why,
-                                    .remedy = store_aside_remedy(row->sys),
+                                    .remedy = fs_remedy(row->sys),
                                     .attempts = row->failure.attempts,
                                     .since_us = row->since_us,
                                     .arrived_us = row->ref.stamp.mtime_ns / 1000,

@@ -51,7 +51,9 @@ enum status fs_aside_sync(struct fs_finisher *s, struct error *err);
 /* aside_tend.c: likewise */
 void fs_aside_tend(struct fs_finisher *s);
 
-/* hindrance.c: is this error of one entry alone? Its folders are tried. */
+/* hindrance.c: what to do about an errno. */
+const char *fs_remedy(int sys);
+/* Is this error of one entry alone? Its folders are tried. */
 bool fs_hinders_one(struct fs_finisher *s, enum place place, enum aside what,
                     const struct error *why);
 

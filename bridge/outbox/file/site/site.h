@@ -126,6 +126,7 @@ enum status fs_writable(const struct fs_site *s, struct error *err);
 uint64_t fs_count_names(const struct fs_site *s, unsigned which);
 enum status fs_audit(struct fs_site *s, struct span line, struct error *err);
 void fs_examine(struct fs_site *s, enum examination which, struct examined *out);
-enum status fs_emit(struct fs_site *s, const char *file, struct span text, struct error *err);
+enum status fs_emit(struct fs_site *s, struct span key, struct span text, struct buffer *label,
+                    struct error *err);
 
 #endif
