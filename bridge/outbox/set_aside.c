@@ -12,9 +12,9 @@ const char *store_aside_word(enum aside what) {
 }
 
 void store_aside_words(const struct aside_info *info, char *out, size_t size) {
-  struct buffer file = {0};
-  text_printable(&file, span_of(info->token));
-  snprintf(out, size, "%.158s, %s: %.100s", buffer_z(&file), store_aside_word(info->what),
+  struct buffer shown = {0};
+  text_printable(&shown, span_of(info->token));
+  snprintf(out, size, "%.158s, %s: %.100s", buffer_z(&shown), store_aside_word(info->what),
            info->why);
-  buffer_release(&file);
+  buffer_release(&shown);
 }

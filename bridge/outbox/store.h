@@ -1,7 +1,6 @@
-/* store.h - the outbox: entries in order of arrival, out of it by verdict. It knows no place where
- * they lie: a kind may keep them in files (file/), in memory (memory/) or as rows of a database,
- * and whoever writes one needs these headers, store_ops.h and tests/contract, which each kind
- * passes:
+/* store.h - the outbox: entries in order of arrival, out of it by verdict. It knows nothing
+ * of what they are kept in: a kind may keep them on a disk, in memory or as rows of a database, and
+ * whoever writes one needs these headers, store_ops.h and tests/contract, which each kind passes:
  *
  *   store.h         open it, own it, take entries in hand, settle them
  *   entry.h         what an entry is: shelf, token, label, event
@@ -22,7 +21,7 @@
  *
  * Order: a scan gives entries in order of arrival (entry_ref.arrived_ns), those of one time as
  * traits.order says, and live notices follow in the order they were told. The rules, S1 on, are in
- * rules.h; README.md beside this file names the tests that hold them. Each scan from the start has
+ * rules.h; README.md beside it names the tests that hold them. Each scan from the start has
  * a GENERATION number, 1 and up; entries carry the number of the scan that was current when they
  * were handed out. Whoever needs what it gave back in order again asks for store_rescan_settled:
  * what is in hand when its turn comes is passed over by that scan.

@@ -1,5 +1,5 @@
 /* What Redis has yet to be told (due.h): rules that every kind of outbox keeps. A crash is a handle
- * that ends between two calls; within the calls of the file kind it is unit.store_due_crash. */
+ * that ends between two calls; one within a call is a matter of the kind (unit.store_due_crash). */
 #include "bridge/outbox/due.h"
 #include "tests/contract/rule.h"
 
