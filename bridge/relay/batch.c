@@ -7,10 +7,16 @@
 
 enum { TURN_MS = 1000 };
 
+/* Lock held. The last one stays there until something is set apart: without that it would only be
+ * read ahead into, at the cost of its memory. */
+static bool may_take(const struct relay *r) {
+  return r->recovered && r->pool && (r->pool->next || r->apart);
+}
+
 struct batch *batch_take(struct relay *r) {
   mutex_lock(&r->lock);
   relay_beat(r, &r->reader_us);
-  while ((!r->pool || !r->recovered) && !r->stopping) {
+  while (!may_take(r) && !r->stopping) {
     relay_wait_ms(r, TURN_MS);
     relay_beat(r, &r->reader_us);
   }
@@ -44,9 +50,20 @@ void batch_drop(struct relay *r, struct batch *b, size_t holders) {
   BUG_ON(had < holders);
   if (had != holders) return;
   mutex_lock(&r->lock);
+  BUG_ON(b->apart && !r->apart);
+  r->apart -= b->apart;
+  b->apart = false;
   b->next = r->pool;
   r->pool = b;
   cond_broadcast(&r->changed);
+  mutex_unlock(&r->lock);
+}
+
+void batch_set_apart(struct relay *r, struct batch *b) {
+  mutex_lock(&r->lock);
+  if (!b->apart) cond_broadcast(&r->changed); /* the reader may take one more */
+  r->apart += !b->apart;
+  b->apart = true;
   mutex_unlock(&r->lock);
 }
 

@@ -75,6 +75,7 @@ struct batch {
   struct item *items;   /* array, kept between uses */
   size_t count, cap, bytes;
   _Atomic size_t holders; /* items not settled, and one for whoever walks the array */
+  bool apart;             /* lock: events of it were set apart since it left the pool */
 };
 
 struct flush {
@@ -115,6 +116,7 @@ struct relay {
   bool recovered;      /* what an earlier run left is settled; R may take entries */
   bool publisher_done; /* nothing comes to the finisher any more */
   struct batch *pool;  /* free ones */
+  unsigned apart;      /* batches of which events were set apart (small_groups.h) */
   struct batch *ready_first, *ready_last;  /* R -> P */
   struct item *settle_first, *settle_last; /* P, R -> F */
   struct table ids;                        /* id -> struct item in hand */
@@ -220,6 +222,7 @@ struct engine {
 struct batch *batch_take(struct relay *r); /* R: waits; NULL when stopping */
 struct item *batch_add(struct batch *b);   /* NULL when out of memory */
 void batch_drop(struct relay *r, struct batch *b, size_t holders);
+void batch_set_apart(struct relay *r, struct batch *b);
 void chain_push(struct item **first, struct item **last, struct item *item);
 void relay_settle(struct relay *r, struct item *first, struct item *last); /* to the finisher */
 void item_fail(struct item *item, enum reason reason, int code, const char *text);

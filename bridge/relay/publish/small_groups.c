@@ -48,6 +48,7 @@ bool small_groups_add(struct publishing *p, struct item *item) {
   struct small_groups *s = &p->small_groups;
   bool first = small_groups_idle(p) && !s->trying;
   if (!grow(s) || !keep_batch(s, item->batch)) return false;
+  batch_set_apart(r, item->batch);
   if (first) {
     s->since_ms = clock_mono_ms(r->parts.clock);
     s->group = item->attempts ? 1 : SIZE_MAX / 2;
