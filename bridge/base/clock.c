@@ -39,6 +39,16 @@ static int64_t days_of(int64_t y, int64_t m, int64_t d) {
   return era * 146097 + doe - 719468;
 }
 
+/* The other way, for the years 1 to 9999. */
+static void date_of(int64_t days, unsigned *y, unsigned *m, unsigned *d) {
+  unsigned all = (unsigned)(days + 719468), era = all / 146097, doe = all % 146097;
+  unsigned yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+  unsigned doy = doe - (365 * yoe + yoe / 4 - yoe / 100), from_march = (5 * doy + 2) / 153;
+  *m = from_march < 10 ? from_march + 3 : from_march - 9;
+  *d = doy - (153 * from_march + 2) / 5 + 1;
+  *y = yoe + era * 400 + (*m <= 2);
+}
+
 struct cursor {
   const char *at, *end;
 };
@@ -126,15 +136,16 @@ const char *time_format(int64_t us, char out[TIME_TEXT]) {
   if (us > TIME_LAST) us = TIME_LAST;
   int64_t seconds = us / 1000000, micro = us % 1000000;
   if (micro < 0) micro += 1000000, seconds--;
-  time_t t = (time_t)seconds;
-  struct tm tm = {0};
-  gmtime_r(&t, &tm); /* cannot fail for these years */
-  char *at = put_digits(out, (unsigned)(tm.tm_year + 1900), 4);
-  *at++ = '-', at = put_digits(at, (unsigned)tm.tm_mon + 1, 2);
-  *at++ = '-', at = put_digits(at, (unsigned)tm.tm_mday, 2);
-  *at++ = 'T', at = put_digits(at, (unsigned)tm.tm_hour, 2);
-  *at++ = ':', at = put_digits(at, (unsigned)tm.tm_min, 2);
-  *at++ = ':', at = put_digits(at, (unsigned)tm.tm_sec, 2);
+  int64_t days = seconds / 86400, rest = seconds % 86400;
+  if (rest < 0) rest += 86400, days--;
+  unsigned year, month, day, second = (unsigned)rest;
+  date_of(days, &year, &month, &day);
+  char *at = put_digits(out, year, 4);
+  *at++ = '-', at = put_digits(at, month, 2);
+  *at++ = '-', at = put_digits(at, day, 2);
+  *at++ = 'T', at = put_digits(at, second / 3600, 2);
+  *at++ = ':', at = put_digits(at, second / 60 % 60, 2);
+  *at++ = ':', at = put_digits(at, second % 60, 2);
   *at++ = '.', at = put_digits(at, (unsigned)micro, 6);
   memcpy(at, "+00:00", 7);
   return out;

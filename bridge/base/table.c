@@ -8,8 +8,9 @@
 #include <sys/random.h>
 #include <time.h>
 
-/* SipHash-2-4 (Aumasson, Bernstein), 64 and 128 bit. One key is made once per process; the
- * published one, 00 01 .. 0f, is the one of the reference implementation's test vectors. */
+/* SipHash (Aumasson, Bernstein): 2-4 with 128 bit for digests, 1-3 with 64 bit for the table, as
+ * other languages' tables have it. One key is made once per process; the published one, 00 01 ..
+ * 0f, is the one of the reference implementation's test vectors. */
 static const uint64_t sip_published[2] = {0x0706050403020100u, 0x0f0e0d0c0b0a0908u};
 static uint64_t sip_key[2];
 static struct once sip_once = ONCE_INIT;
@@ -38,7 +39,14 @@ static const uint64_t *sip_own(void) {
   return sip_key;
 }
 
-static struct sip sip_absorb(const uint64_t key[2], struct span in, bool wide) {
+static inline void sip_word(struct sip *s, uint64_t word, bool wide) {
+  s->v3 ^= word;
+  sip_round(s);
+  if (wide) sip_round(s);
+  s->v0 ^= word;
+}
+
+static inline struct sip sip_absorb(const uint64_t key[2], struct span in, bool wide) {
   uint64_t k0 = key[0], k1 = key[1];
   struct sip s = {k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du, k0 ^ 0x6c7967656e657261u,
                   k1 ^ 0x7465646279746573u};
@@ -47,21 +55,14 @@ static struct sip sip_absorb(const uint64_t key[2], struct span in, bool wide) {
   for (; i + 8 <= in.len; i += 8) {
     uint64_t m;
     memcpy(&m, in.ptr + i, 8);
-    m = le64toh(m);
-    s.v3 ^= m;
-    sip_round(&s);
-    sip_round(&s);
-    s.v0 ^= m;
+    sip_word(&s, le64toh(m), wide);
   }
-  uint64_t last = (uint64_t)in.len << 56;
-  for (unsigned shift = 0; i < in.len; i++, shift += 8)
-    last |= (uint64_t)(unsigned char)in.ptr[i] << shift;
-  s.v3 ^= last;
-  sip_round(&s);
-  sip_round(&s);
-  s.v0 ^= last;
+  uint64_t last = 0;
+  if (i < in.len) memcpy(&last, in.ptr + i, in.len - i);
+  last = le64toh(last) | (uint64_t)in.len << 56;
+  sip_word(&s, last, wide);
   s.v2 ^= wide ? 0xee : 0xff;
-  for (int r = 0; r < 4; r++) sip_round(&s);
+  for (int r = 0; r < (wide ? 4 : 3); r++) sip_round(&s);
   return s;
 }
 
@@ -118,6 +119,7 @@ static struct table_slot *find_slot(const struct table *t, struct span key, uint
 }
 
 void *table_get(const struct table *t, struct span key) {
+  if (!t->count) return NULL;
   struct table_slot *s = find_slot(t, key, hash_of(key));
   return s ? s->value : NULL;
 }
@@ -159,6 +161,7 @@ enum status table_put(struct table *t, struct span key, void *value) {
 }
 
 void *table_remove(struct table *t, struct span key) {
+  if (!t->count) return NULL;
   struct table_slot *s = find_slot(t, key, hash_of(key));
   if (!s) return NULL;
   void *value = s->value;

@@ -17,17 +17,16 @@ static uint64_t tokens(const struct json_doc *doc, uint32_t node) {
     unsigned char part[24];
     put(part, sum);
     put(part + 8, (uint64_t)n->type << 32 | n->count);
-    put(part + 16, whole ? digest_fixed(json_slice(doc, at)).lo : 0);
-    sum = digest_fixed((struct span){(const char *)part, sizeof part}).lo;
+    put(part + 16, whole ? fixed_hash(json_slice(doc, at)) : 0);
+    sum = fixed_hash((struct span){(const char *)part, sizeof part});
   }
   return sum;
 }
 
 uint64_t event_content(const struct json_doc *doc, const struct event *e) {
   if (e->payload == JSON_NONE) return 0;
-  uint64_t name = digest_fixed(e->name).lo;
-  uint64_t content =
-      e->lifted ? tokens(doc, e->payload) : digest_fixed(json_slice(doc, e->payload)).lo;
+  uint64_t name = fixed_hash(e->name);
+  uint64_t content = e->lifted ? tokens(doc, e->payload) : fixed_hash(json_slice(doc, e->payload));
   content ^= name << 1 | name >> 63;
   return content ? content : 1;
 }

@@ -11,20 +11,20 @@
 
 #define SHOWN 40
 
-/* The members that are read. */
+/* The members that are read, in the order that producers write them. */
 enum field {
   FIELD_ID,
   FIELD_NAME,
   FIELD_PAYLOAD,
   FIELD_CREATED,
   FIELD_ATTEMPTS,
+  FIELD_DISPATCHED,
   FIELD_ERROR,
   FIELD_FAILED,
   FIELD_FIRST_FAILED,
   FIELD_STATUS,
   FIELD_REASON,
   FIELD_STORAGE_KEY,
-  FIELD_DISPATCHED,
   FIELD_ERROR_CODE,
   FIELD_TOPIC,
   FIELD_OCCURRED,
@@ -89,24 +89,26 @@ struct reading {
   bool others;              /* it has members beyond those of CONTRACT.md */
 };
 
-/* FIELD_COUNT when it is none of ours. */
-static unsigned field_of(const struct form *form, const struct json_doc *d, uint32_t key) {
+/* FIELD_COUNT when it is none of ours. The one at `from` is tried first, then those behind it. */
+static unsigned field_of(const struct form *form, const struct json_doc *d, uint32_t key,
+                         unsigned from) {
   const struct span *keys = form->keys;
   bool escaped = d->nodes[key].flags & JSON_ESCAPED;
   size_t len = json_raw(d, key).len;
-  unsigned f = 0;
-  for (; f < FIELD_COUNT; f++)
-    if (keys[f].len && (escaped || keys[f].len == len) && json_string_is(d, key, keys[f])) break;
-  return f;
+  for (unsigned n = 0, f = from; n < FIELD_COUNT; n++, f = f + 1 < FIELD_COUNT ? f + 1 : 0)
+    if (keys[f].len && (escaped || keys[f].len == len) && json_string_is(d, key, keys[f])) return f;
+  return FIELD_COUNT;
 }
 
 /* One pass over the members. */
 static void find_fields(struct reading *r) {
   const struct json_doc *d = r->doc;
   for (unsigned f = 0; f < FIELD_COUNT; f++) r->at[f] = JSON_NONE;
+  unsigned next = 0;
   for (uint32_t key = 1; key < d->nodes[0].next; key = d->nodes[key + 1].next) {
-    unsigned f = field_of(r->form, d, key);
+    unsigned f = field_of(r->form, d, key, next);
     if (f < FIELD_COUNT) r->at[f] = key + 1;
+    if (f < FIELD_COUNT) next = f + 1 < FIELD_COUNT ? f + 1 : 0;
     if (f >= FIELD_TRACEPARENT) r->others = true;
   }
 }

@@ -6,7 +6,9 @@ uint32_t json_member(const struct json_doc *d, uint32_t object, const char *key)
   struct span name = span_of(key);
   if (d->nodes[object].type != JSON_OBJECT) return JSON_NONE;
   for (uint32_t at = object + 1; at < d->nodes[object].next; at = d->nodes[at + 1].next)
-    if (json_string_is(d, at, name)) return at + 1;
+    if ((d->nodes[at].len == name.len + 2 || d->nodes[at].flags & JSON_ESCAPED) &&
+        json_string_is(d, at, name))
+      return at + 1;
   return JSON_NONE;
 }
 

@@ -78,15 +78,19 @@ static bool settles(enum outcome fate) {
   return rewrites(fate) || fate == OUTCOME_PUBLISHED || fate == OUTCOME_DUPLICATE;
 }
 
-static struct settling row_of(const struct finishing *f, const struct item *item,
-                              enum outcome fate) {
+/* Field by field: the room for an error's words is nine tenths of a row. */
+static void set_row(const struct finishing *f, const struct item *item, enum outcome fate,
+                    struct settling *row) {
   BUG_ON_RULE(L14, f->lost);
   BUG_ON_RULE(L18, rewrites(fate) && !item->attempts);
-  struct settling row = {.ref = &item->ref, .fate = FATE_DONE};
-  if (!rewrites(fate)) return row;
-  row.fate = fate == OUTCOME_DEAD ? FATE_DEAD : FATE_RETRY;
-  row.why = failure_of(f, item);
-  return row;
+  row->ref = &item->ref;
+  row->id = (struct span){0};
+  row->late = false;
+  row->fate = fate == OUTCOME_DEAD ? FATE_DEAD : rewrites(fate) ? FATE_RETRY : FATE_DONE;
+  row->why = rewrites(fate) ? failure_of(f, item) : (struct failure){0};
+  row->how = SETTLED_GONE;
+  row->status = row->error.status = ST_OK;
+  row->error.text[0] = '\0';
 }
 
 static bool wait_for_disk(struct relay *r, const struct error *err) {
@@ -150,7 +154,7 @@ static enum status apply(struct finishing *f, const struct item *item, enum outc
   enum status st = ST_AGAIN;
   for (unsigned tries = 0; tries < 2 && st != ST_OK && st != ST_BUSY; tries++) {
     struct settling *row = &f->rows[0];
-    *row = row_of(f, item, fate);
+    set_row(f, item, fate, row);
     st = store_settle(f->relay->parts.store, row, 1, NULL, NULL, err);
     *how = row->how;
     if (st == ST_AGAIN) *err = row->error;
@@ -350,7 +354,7 @@ static bool sync_outbox(struct finishing *f) {
 static void add_row(struct finishing *f, struct item *item, enum outcome fate) {
   unlist_first(f->relay, item, fate);
   f->items[f->count] = item;
-  f->rows[f->count++] = row_of(f, item, fate);
+  set_row(f, item, fate, &f->rows[f->count++]);
 }
 
 /* Its twins go out with it: those of its own batch stand in that batch's manifest. More may come

@@ -70,11 +70,11 @@ static enum status take_next(struct turn *t, enum taking taking, struct entry *e
 
 void stage_take(struct turn *t) {
   struct relay *r = t->relay;
+  struct error err = {0};
   t->more = has_room(t);
   for (size_t seen = 0; seen < TURN_EVENTS && t->more; seen++) {
     enum taking taking = flush_taking(r);
     struct entry *entry = &t->reading->entries[t->batch->count - t->first];
-    struct error err = {0};
     enum status st = take_next(t, taking, entry, &err);
     if (st != ST_OK) {
       flush_took_none(r);

@@ -137,9 +137,17 @@ static bool keep_headers(struct item *item, const struct route *route, struct ar
   return own != NULL;
 }
 
+/* Empty, without clearing all its room for words: two an event. */
+static void no_error(struct error *err) {
+  err->status = ST_OK;
+  err->sys = err->cause = 0;
+  err->text[0] = '\0';
+}
+
 static void route_item(struct turn *t, struct item *item, const struct entry *entry) {
   struct route route;
-  struct error err = {0};
+  struct error err;
+  no_error(&err);
   struct arena *arena = &t->batch->arena;
   take_in_hand(t, item);
   enum reason reason = routing_route(t->relay->parts.routing, &entry->doc, &entry->event,
@@ -198,10 +206,10 @@ static void keep_unplaced(struct turn *t, struct item *item) {
 
 /* False: it has a verdict. */
 static bool keep_rest(struct turn *t, struct item *item, const struct entry *entry) {
-  struct buffer rest = {0};
-  struct error err = {0};
   if (!(entry->event.lifted || entry->event.others) || !t->relay->config.carry_envelope)
     return true;
+  struct buffer rest = {0};
+  struct error err = {0};
   event_rest(&entry->doc, &entry->event, &rest);
   if (rest.len > CARRIED_MAX) {
     error_set(&err, ST_TOO_LARGE,
@@ -243,8 +251,9 @@ static void keep_way(struct turn *t, struct item *item) {
 }
 
 static void encode_item(struct turn *t, struct item *item, const struct entry *entry) {
-  struct error err = {0};
+  struct error err;
   struct buffer *values = &t->batch->values;
+  no_error(&err);
   item->value_at = values->len;
   take_in_hand(t, item);
   if (!keep_rest(t, item, entry)) return;

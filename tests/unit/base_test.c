@@ -361,6 +361,22 @@ TEST(fixed_digests_are_the_published_ones) {
   }
 }
 
+/* As libxxhash 0.8 makes them of the same input; they stand on disk too. */
+TEST(fixed_hashes_are_those_of_xxh64) {
+  static const struct {
+    size_t len;
+    uint64_t hash;
+  } rows[] = {{0, 0xef46db3751d8e999u},  {1, 0xe934a84adb052768u},  {3, 0xe5c7bb4533bc65ddu},
+              {4, 0xffced8604453cc1eu},  {7, 0x14cc643f630c72d2u},  {8, 0x884a173614b81b8du},
+              {14, 0x5cda8b69bbfc1d45u}, {31, 0xc346d2b59b4d8ee1u}, {32, 0xcbf59c5116ff32b4u},
+              {33, 0x0c535d1acafb8eadu}, {63, 0xe26aa9e2a95f8e4fu}, {64, 0xf7c67301db6713f0u},
+              {100, 0x6ac1e58032166597u}};
+  char text[100];
+  for (size_t i = 0; i < sizeof text; i++) text[i] = (char)i;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    assert_true(fixed_hash((struct span){text, rows[i].len}) == rows[i].hash);
+}
+
 TEST(digest_set_remembers_what_was_added) {
   struct digest_set s = {0};
   assert_false(digest_set_has(&s, (struct digest){0, 0}));

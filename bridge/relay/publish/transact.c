@@ -59,12 +59,13 @@ static struct manifest_entry *list_entries(struct relay *r, struct item **items,
   size_t n = 0, most = count;
   mutex_lock(&r->lock);
   for (size_t i = 0; i < count; i++) most += count_twins(items[i]);
-  struct manifest_entry *list = calloc(most + 1, sizeof *list);
+  struct manifest_entry *list = malloc((most + 1) * sizeof *list);
   for (size_t i = 0; list && i < count; i++) {
     list[n++] = entry_of(r, items[i], items[i]);
     for (const struct item *twin = items[i]->twins; twin; twin = twin->next)
       list[n++] = entry_of(r, twin, items[i]);
   }
+  if (list) list[n] = (struct manifest_entry){0}; /* whole_items looks at it */
   mutex_unlock(&r->lock);
   *total = n;
   return list;

@@ -24,8 +24,8 @@ _Static_assert(sizeof words / sizeof *words == LEFTOVER_BACK + 1, "a word for ea
 
 uint64_t leftover_id(struct span id) {
   if (!id.len) return 0;
-  uint64_t digest = digest_fixed(id).lo;
-  return digest ? digest : 1;
+  uint64_t hash = fixed_hash(id);
+  return hash ? hash : 1;
 }
 
 /* "%llx-" */
