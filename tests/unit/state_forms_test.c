@@ -141,3 +141,24 @@ CASE(an_outbox_of_the_first_release_gets_a_marker_from_its_owner) {
   assert_int_equal(stat(path_of(b, ".busbridge/format"), &is), 0);
   assert_int_equal(was.st_ino, is.st_ino); /* not written anew */
 }
+
+/* Whoever waits for the lock looked at what lay there before its holder, of a later release, marked
+ * it. */
+CASE(what_a_later_release_marked_while_we_waited_for_the_lock_is_refused_too) {
+  struct box *b = *state;
+  static const char *const files[] = {".busbridge/format", ".busbridge/holds"};
+  static const char *const texts[] = {"3 9.8.7\n", "busbridge-holds 2\n"};
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    box_meet(b);
+    put(b, files[i], texts[i]);
+    put(b, ".busbridge/tmp/back-left", "x"); /* goes when the lock is taken */
+    assert_int_equal(store_lock(b->store, 0, &b->err), ST_UNSUPPORTED);
+    assert_non_null(strstr(b->err.text, "nothing was changed"));
+    assert_non_null(strstr(b->err.text, b->dir));
+    assert_string_equal(text_of(b, files[i]), texts[i]);
+    assert_true(exists(b, ".busbridge/tmp/back-left"));
+    box_stop(b);
+    assert_int_equal(unlink(path_of(b, files[i])), 0);
+  }
+  box_start(b);
+}

@@ -55,13 +55,18 @@ static enum status open_outbox(struct state *s, struct error *err) {
   return denied(err, errno, "writing into the outbox folder", s->path, R_OK | W_OK | X_OK);
 }
 
+static enum status check_forms(const struct state *s, int folder, struct error *err) {
+  enum status st = forms_check(folder, err);
+  if (st != ST_OK) error_prefix(err, "%s/.busbridge", s->path);
+  return st;
+}
+
 /* Before anything is made in it. */
-static enum status check_forms(struct state *s, struct error *err) {
+static enum status check_before(const struct state *s, struct error *err) {
   int folder = openat(s->outbox, ".busbridge", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (folder < 0) return ST_OK; /* there is none, or opening it says why not */
-  enum status st = forms_check(folder, err);
+  enum status st = check_forms(s, folder, err);
   close(folder);
-  if (st != ST_OK) error_prefix(err, "%s/.busbridge", s->path);
   return st;
 }
 
@@ -155,7 +160,7 @@ enum status state_open(const char *path, bool create, const struct clock *clock,
   s->path = strdup(path);
   enum status st =
       s->path ? open_outbox(s, err) : error_set(err, ST_NO_MEMORY, "no memory for a path");
-  if (st == ST_OK) st = check_forms(s, err);
+  if (st == ST_OK) st = check_before(s, err);
   if (st == ST_OK && create) st = make_folders(s, err);
   if (st == ST_OK && !create) find_folders(s);
   if (st == ST_OK) st = open_id(s, err);
@@ -286,7 +291,8 @@ enum status state_lock(struct state *s, int64_t wait_ms, struct error *err) {
     if (waited >= wait_ms) return busy(s, err);
     pause_ms(POLL_MS, NULL);
   }
-  enum status st = sign(s, err);
+  enum status st = check_forms(s, s->folder, err); /* its last holder may have been a later one */
+  if (st == ST_OK) st = sign(s, err);
   if (st == ST_OK && s->id[0]) st = read_id(s, err);
   if (st == ST_OK && s->create) mark_format(s);
   if (st != ST_OK) {

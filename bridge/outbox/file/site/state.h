@@ -25,7 +25,8 @@ int state_outbox(const struct state *s);     /* descriptor of the outbox folder 
 int state_folder(const struct state *s);     /* of .busbridge, or -1 */
 int state_tmp(const struct state *s);        /* of .busbridge/tmp, or -1 */
 /* Take the lock, waiting up to wait_ms. ST_BUSY: err says which pid on which host holds it since
- * when, and what to do. The id is read again: its last holder may have renewed it. */
+ * when, and what to do. The id is read again: its last holder may have renewed it. ST_UNSUPPORTED:
+ * that was a later release, in a form of its own; nothing was changed. */
 MUST_CHECK enum status state_lock(struct state *s, int64_t wait_ms, struct error *err);
 /* Give the outbox a new id; only with the lock held and state opened with create. Its position in
  * Kafka belongs to the old id and stays behind; manifests stay, so that the next start settles by
