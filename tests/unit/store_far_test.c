@@ -254,6 +254,39 @@ FAR(done_survives_every_fault) {
   try_far(b, make_pending, move_done, check_done);
 }
 
+/* The at-th sync of a folder fails, and the kernel says yes to whoever asks once more. */
+struct failing {
+  unsigned at, calls;
+};
+static int fail_sync(void *ctx, enum durable_op op, const char *name, bool after) {
+  struct failing *f = ctx;
+  bool it = op == DURABLE_FSYNC && !after && !strcmp(name, "folder");
+  return it && ++f->calls == f->at ? EIO : 0;
+}
+
+static void told_once(struct box *b, make_fn make, move_fn move) {
+  struct failing f = {.at = 0};
+  do {
+    make(b);
+    f = (struct failing){.at = f.at + 1};
+    durable_set_hook(fail_sync, &f);
+    enum status st = move(b);
+    durable_set_hook(NULL, NULL);
+    if (f.calls >= f.at && st == ST_OK && store_sync(b->store, NULL) == ST_OK)
+      fail_msg("that of sync %u was told to nobody", f.at);
+    box_stop(b);
+    const char *const names[] = {"a.json", "dlq/a.json", "dlq/a.raw", "sent/a.json"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) (void)unlink(path_of(b, names[i]));
+    box_start(b);
+  } while (f.calls >= f.at);
+  assert_true(f.at > 3);
+}
+
+FAR(a_sync_that_failed_is_told_however_often_it_is_asked) {
+  told_once(*state, make_pending, move_dead);
+  told_once(*state, make_broken, move_dead);
+}
+
 /* What a crash left of a copy, under a name nobody looks at, goes when it is old. */
 FAR(half_a_copy_is_no_letter) {
   struct box *b = *state;

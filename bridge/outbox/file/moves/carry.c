@@ -19,7 +19,7 @@ static enum status try_carry(struct fs_site *s, struct carried *at, enum place t
   int fd, source = at->folder;
   enum status st = fs_hold(s, to, &fd, err);
   if (st != ST_OK) return st;
-  st = fs_to_free_name(source, at->name, fd, to_name, target, err);
+  st = fs_to_free_name(s, source, at->name, fd, to_name, target, err);
   bool right = fs_in_place(s, to, fd);
   if (st == ST_OK && !right) {
     at->folder = fd;

@@ -30,9 +30,11 @@ MUST_CHECK enum status fs_sync_swapped(struct fs_site *s, enum side side, struct
 MUST_CHECK enum status fs_move_beside(int from, const char *name, int to, const char *to_name,
                                       char target[NAME_SIZE], struct error *err);
 /* The same. Onto another file system by a copy, which is durable there before the file goes; what a
- * crash left of that is recognised and finished. */
-MUST_CHECK enum status fs_to_free_name(int from, const char *name, int to, const char *to_name,
-                                       char target[NAME_SIZE], struct error *err);
+ * crash left of that is recognised and finished. s: who is told of a sync that failed, NULL: nobody
+ * but the caller, for what a crash left. */
+MUST_CHECK enum status fs_to_free_name(struct fs_site *s, int from, const char *name, int to,
+                                       const char *to_name, char target[NAME_SIZE],
+                                       struct error *err);
 /* Has b the bytes, size and mtime of a: is it what an earlier try copied? */
 bool fs_is_copy(int from, const char *a, int to, const char *b);
 /* Copy it durably into a folder of another file system, under a name that nobody looks at. */

@@ -86,26 +86,32 @@ static enum status copy_free(int from, const char *name, int to, const char *to_
   return st;
 }
 
-static enum status across(int from, const char *name, int to, const char *to_name,
-                          char target[NAME_SIZE], struct error *err) {
+static enum status sync_fd(struct fs_site *s, int folder, struct error *err) {
+  return s ? fs_sync_fd(s, folder, err) : durable_sync_folder(folder, err);
+}
+
+static enum status across(struct fs_site *s, int from, const char *name, int to,
+                          const char *to_name, char target[NAME_SIZE], struct error *err) {
   struct stat copied;
   enum status st = ST_OK;
   if (!made_before(from, name, to, to_name, target, &copied))
     st = copy_free(from, name, to, to_name, target, &copied, err);
-  if (st == ST_OK) st = durable_sync_folder(to, err);
   if (st != ST_OK) return st;
-  st = durable_remove_copied(from, name, &copied, err);
+  st = sync_fd(s, to, err);
+  bool there = st == ST_OK;
+  if (there) st = durable_remove_copied(from, name, &copied, err);
   /* For good: it must not come back when the copy has been replayed or purged. */
-  if (st == ST_OK) st = durable_sync_folder(from, err);
-  if (st != ST_BUSY) return st;
-  enum status gone =
-      durable_unlink(to, target, NULL); /* a newer one lies there: this copy is not it */
+  if (st == ST_OK) st = sync_fd(s, from, err);
+  if (there && st != ST_BUSY) return st;
+  /* A newer one lies there: this copy is not it. Or its name is not durable, and asked once more
+   * the kernel would say it is: the next try copies anew. */
+  enum status gone = durable_unlink(to, target, NULL);
   (void)gone;
   return st;
 }
 
-enum status fs_to_free_name(int from, const char *name, int to, const char *to_name,
-                            char target[NAME_SIZE], struct error *err) {
+enum status fs_to_free_name(struct fs_site *s, int from, const char *name, int to,
+                            const char *to_name, char target[NAME_SIZE], struct error *err) {
   enum status st = fs_move_beside(from, name, to, to_name, target, err);
-  return st == ST_UNSUPPORTED ? across(from, name, to, to_name, target, err) : st;
+  return st == ST_UNSUPPORTED ? across(s, from, name, to, to_name, target, err) : st;
 }

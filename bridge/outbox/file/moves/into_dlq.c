@@ -54,7 +54,7 @@ static enum status move_letter(struct fs_site *s, struct fs_letter *l, int dlq) 
   if (!surely(s, l, &now)) st = is_dead(s, l->place, l->tmp, l->name, &l->error);
   if (st == ST_OK) st = leave_for_good(s, l->place, &l->error);
   if (st == ST_OK) {
-    st = fs_to_free_name(tmp, l->tmp, dlq, l->to_name, l->target, &l->error);
+    st = fs_to_free_name(s, tmp, l->tmp, dlq, l->to_name, l->target, &l->error);
     l->there = st == ST_OK;
     if (!l->there) st = fs_carry(s, tmp, l->tmp, place_dead(l->place), l->to_name, &l->error);
   }

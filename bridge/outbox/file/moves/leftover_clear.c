@@ -17,7 +17,7 @@ static void remove_file(int tmp, const char *file) {
 
 static enum status to_free_name(int tmp, const char *file, int folder, const char *name) {
   char target[NAME_SIZE];
-  return fs_to_free_name(tmp, file, folder, name, target, NULL);
+  return fs_to_free_name(NULL, tmp, file, folder, name, target, NULL);
 }
 
 /* As it would have been: exchanged back where our text still lies, else beside what lies there. A

@@ -25,7 +25,7 @@ static void name_of(uint64_t inode, bool elsewhere, bool raw, const char *target
 
 static enum status into_outbox(int tmp, const char *file, int home, const char *name) {
   char target[NAME_SIZE];
-  enum status st = fs_to_free_name(tmp, file, home, name, target, NULL);
+  enum status st = fs_to_free_name(NULL, tmp, file, home, name, target, NULL);
   return st == ST_OK ? durable_sync_folder(home, NULL) : st;
 }
 
@@ -55,7 +55,7 @@ enum status fs_return_across(struct fs_site *s, enum side side, const char *file
   }
   done = fs_sync_place(s, place, err);
   char free_name[NAME_SIZE];
-  enum status came = fs_to_free_name(tmp, back, home, target, free_name, NULL);
+  enum status came = fs_to_free_name(s, tmp, back, home, target, free_name, NULL);
   if (came == ST_OK) came = fs_sync_place(s, place_home(place), NULL);
   if (came == ST_OK) return done;
   return error_set(
