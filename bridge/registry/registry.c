@@ -33,10 +33,11 @@ enum status registry_config_check(const struct registry_config *config, struct e
 static const char *shown(struct registry *r, struct span url) {
   const char *begin = memmem(url.ptr, url.len, "://", 3);
   size_t head = (size_t)(begin + 3 - url.ptr);
-  const char *at = memrchr(url.ptr, '@', url.len), *query = memchr(url.ptr, '?', url.len);
-  struct buffer text = {0};
+  const char *query = memchr(url.ptr, '?', url.len);
   size_t end = query ? (size_t)(query - url.ptr) : url.len;
-  size_t from = at && (size_t)(at - url.ptr) < end ? (size_t)(at - url.ptr) + 1 : head;
+  const char *at = memrchr(url.ptr, '@', end); /* not one of the query */
+  struct buffer text = {0};
+  size_t from = at ? (size_t)(at - url.ptr) + 1 : head;
   buffer_append(&text, url.ptr, head);
   buffer_append(&text, url.ptr + from, end - from);
   const char *kept = arena_copy(&r->memory, buffer_span(&text));

@@ -224,6 +224,18 @@ BOX_CASE(a_user_in_the_url_is_never_shown) {
   assert_null(strstr(registry_shown(b->r), "s3cret"));
 }
 
+BOX_CASE(a_user_in_the_url_is_never_shown_whatever_the_query_has) {
+  struct registry_box *b = *state;
+  char url[200], shown[200];
+  snprintf(url, sizeof url, "http://me:s3cret@127.0.0.1:%d/r?of=a@b", b->port);
+  snprintf(shown, sizeof shown, "http://127.0.0.1:%d/r", b->port);
+  box_say(b, "", 401, "{}");
+  open_as(b, (struct registry_config){.urls = url});
+  assert_int_equal(look_up(b), REGISTRY_NOWHERE);
+  assert_null(strstr(b->err.text, "s3cret"));
+  assert_string_equal(registry_shown(b->r), shown);
+}
+
 static void write_token(const char *path, const char *token) {
   FILE *f = fopen(path, "w");
   assert_non_null(f);
