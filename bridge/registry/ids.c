@@ -2,7 +2,7 @@
  * of its own; what they share lies behind ids.lock. A crash leaves what was remembered last. */
 #include "bridge/registry/ids_parts.h"
 
-enum { SAVE_MS = 1000, REST_MS = 1000 };
+enum { SAVE_MS = 1000, REST_MS = 1000, COMPARED_MS = 10 * 60 * 1000 };
 
 /* ---- open and close ---- */
 
@@ -204,7 +204,10 @@ static void meet(struct ids *ids, struct registry *r) {
 static void ask(struct ids *ids, size_t me, struct slot *slot) {
   struct finding f;
   int64_t known = slot->id != SCHEMA_NO_ID ? slot->id : slot->remembered;
-  struct digest compared = slot->versions;
+  int64_t now = clock_mono_ms(ids->config.registry.clock);
+  bool again = now - slot->compared_ms >= COMPARED_MS; /* a subject made anew has old numbers */
+  struct digest compared = again ? (struct digest){0, 0} : slot->versions;
+  if (again) slot->compared_ms = now;
   const struct ids_question q = {slot->subject, slot->text, slot->kind};
   slot->busy = true;
   ids->asked[me] = slot;

@@ -29,6 +29,7 @@ struct slot {
   unsigned tries;         /* in a row that nobody answered */
   bool busy;
   struct digest versions; /* of its subject, among which it was not: see finding.versions */
+  int64_t compared_ms;    /* monotonic: since when that list spares comparing: not forever */
   char why[600];
 };
 

@@ -225,6 +225,24 @@ CASE(what_waits_is_not_compared_with_the_same_versions_again) {
   await(r, ID_KNOWN);
 }
 
+/* Deleted for good and registered anew it begins at 1 again. */
+CASE(versions_of_the_same_numbers_are_compared_again_after_ten_minutes) {
+  struct run *r = *state;
+  use_clock(r);
+  box_say(r->box, "", 404, NONE_40403);
+  box_say(r->box, LOOK_UP, 404, NONE_40403);
+  box_say(r->box, VERSIONS, 200, "[1]");
+  box_say(r->box, VERSIONS "/1", 200, "{\"id\":8,\"version\":1,\"schema\":\"" NO_LOGICAL "\"}");
+  start(r);
+  await(r, ID_MISSING);
+  box_say(r->box, ID_7, 200, "{\"schema\":\"" THEIRS "\"}");
+  box_say(r->box, VERSIONS "/1", 200, "{\"id\":7,\"version\":1,\"schema\":\"" THEIRS "\"}");
+  size_t before = asked(r, LOOK_UP);
+  wait_asked(r, LOOK_UP, before + 1, 10 * 60 * 1000);
+  await(r, ID_KNOWN);
+  assert_int_equal(atomic_load(&r->id.id), 7);
+}
+
 CASE(what_is_added_again_at_once_goes_on_as_it_was) {
   struct run *r = *state;
   say_known(r);
