@@ -78,6 +78,7 @@ class Diff(CliTest):
                          len(EXPECTED))
         self.run_cli("schema", "diff", "order.nothing", "--against", before, expect=3)
         self.assertIn("order.placed has no frozen version to compare with", self.run_cli("schema", "diff", "order.placed", expect=3).stderr())
+        self.assertIn("None of the schemas has a frozen version to compare with", self.run_cli("schema", "diff", expect=3).stderr())
         self.assertEqual(self.diff(now, now), [])
 
     def test_two_files_and_the_last_frozen_version(self):

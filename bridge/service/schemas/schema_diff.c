@@ -119,10 +119,10 @@ enum status schemas_diff_frozen(const struct schemas *s, struct span only, struc
   if (st == ST_OK && !compared)
     return error_set(
         err, ST_NOT_FOUND,
-        "%s has no frozen version to compare with; busbridge schema freeze writes one, "
+        "%s has %s frozen version to compare with; busbridge schema freeze writes one, "
         "--against FOLDER, --against-git REVISION and --against-registry compare with "
         "another",
-        only.len ? name : "No schema");
+        only.len ? name : "None of the schemas", only.len ? "no" : "a");
   return st == ST_OK ? buffer_status(json, err) : st;
 }
 
