@@ -138,9 +138,22 @@ struct trial {
   struct arena arena;
   struct buffer entry, record;
   struct route route;
-  bool routed;
+  bool routed, check;
   struct error why;
 };
+
+/* Nothing rides in a header where the payload is whole. Encoding is by the schema, whatever else
+ * the framing would do. */
+static const char *unknown_fields_of(const struct trial *t) {
+  const struct schemas *s = t->schemas;
+  const char *word = t->route.unknown_fields;
+  bool refuse =
+      word ? strcmp(word, "refuse") == 0 : s->plan.catalog.unknown_fields == UNKNOWN_REFUSE;
+  enum framing framing;
+  bool whole = t->check && plan_framing(&s->plan, s->routing, t->route.name, &framing, NULL) &&
+               framing_is_json(framing);
+  return whole && !refuse ? "drop" : word;
+}
 
 /* The way of an entry through the relay, as far as it needs nobody else. */
 static enum reason try_payload(struct trial *t) {
@@ -155,7 +168,7 @@ static enum reason try_payload(struct trial *t) {
   reason = routing_route(t->schemas->routing, &t->doc, &event, &t->arena, &t->route, &t->why);
   if (reason != REASON_NONE) return reason;
   t->routed = true;
-  const struct catalog_way way = {.unknown_fields = t->route.unknown_fields,
+  const struct catalog_way way = {.unknown_fields = unknown_fields_of(t),
                                   .framing = FRAMING_SINGLE_OBJECT};
   catalog_way(t->schemas->catalog, &way);
   return catalog_encode(t->schemas->catalog, &t->doc, &event, t->route.name, 0, &t->record,
@@ -222,7 +235,7 @@ static void write_trial(const struct trial *t, enum reason reason, struct buffer
 
 enum status schemas_check(struct schemas *s, struct span event, struct span payload,
                           struct buffer *json, struct error *err) {
-  struct trial t = {.schemas = s, .event = event, .payload = payload};
+  struct trial t = {.schemas = s, .event = event, .payload = payload, .check = true};
   enum reason reason = try_payload(&t);
   bool no_memory = reason == REASON_NO_MEMORY || t.doc.fault == JSON_NO_MEMORY || t.entry.failed ||
                    t.record.failed;
