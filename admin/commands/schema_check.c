@@ -31,11 +31,13 @@ static void note_left_out(struct admin *a, const struct json_doc *doc) {
 }
 
 static void note_rest(struct admin *a, const struct json_doc *doc) {
-  struct buffer near = {0}, remedy = {0};
+  struct buffer near = {0}, remedy = {0}, policy = {0};
   char count[COUNTED_TEXT];
   if (answer_bool(doc, 0, "fits") && !answer_bool(doc, 0, "own")) {
     bool known = answer_text(doc, 0, "near", &near);
-    note(a, "it has no schema of its own and goes in the envelope%s%s%s",
+    answer_text(doc, 0, "unknown_fields", &policy);
+    bool whole = strcmp(buffer_z(&policy), "whole") == 0;
+    note(a, "it has no schema of its own and goes %s%s%s%s", whole ? "as it is" : "in the envelope",
          known ? "; did you mean " : "", known ? buffer_z(&near) : "", known ? "?" : "");
   }
   if (answer_int(doc, 0, "left_out", 0) > 0) note_left_out(a, doc);
@@ -44,6 +46,7 @@ static void note_rest(struct admin *a, const struct json_doc *doc) {
          counted_text((uint64_t)answer_int(doc, 0, "cut_numbers", 0), "number has", "numbers have",
                       count));
   if (answer_text(doc, 0, "remedy", &remedy) && remedy.len > 0) note(a, "%s", buffer_z(&remedy));
+  buffer_release(&policy);
   buffer_release(&near);
   buffer_release(&remedy);
 }

@@ -57,3 +57,8 @@ void unplaced_write(struct catalog *c, struct span name, struct buffer *json) {
   }
   buffer_add_char(json, ']');
 }
+
+bool unplaced_whole(const struct plan *plan, const struct routing *routing, struct span name) {
+  enum framing framing;
+  return plan_framing(plan, routing, name, &framing, NULL) && framing_is_json(framing);
+}

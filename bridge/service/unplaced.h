@@ -24,5 +24,7 @@ enum unknown_fields unplaced_policy(const struct plan *plan, const struct routin
                                     struct span name, const char **by);
 /* ["payload.a", ...] of that name. */
 void unplaced_write(struct catalog *c, struct span name, struct buffer *json);
+/* Do events of that name carry their payload whole, schema or not? */
+bool unplaced_whole(const struct plan *plan, const struct routing *routing, struct span name);
 
 #endif

@@ -124,6 +124,8 @@ class RegistryJson(harness.BusTest):
         (self.dir / "payload").write_text(json.dumps({**json.loads(SENT["paid"]), "note": "n" * 40000}))  # no header has room for it
         said = self.run_cli("schema", "check", "order.paid", self.dir / "payload", expect=0)
         self.assertIn("stay in the value", said.stdout() + said.stderr())
+        (self.dir / "payload").write_text("{}")
+        self.assertIn("goes as it is", self.run_cli("schema", "check", "order.unheard", self.dir / "payload", expect=0).stderr())
         told = json.loads(self.run_cli("route", "order.paid", SENT["paid"], "-o", "json", expect=0).stdout())
         self.assertEqual((told["framing"], told["content_type"], told["published"]), ("confluent-json", "application/json", True))
         refused = json.loads(self.run_cli("route", "order.placed", '{"order_id": 1}', "-o", "json", expect=1).stdout())

@@ -53,6 +53,8 @@ static void consult_schemas(struct service *s, const struct json_doc *doc,
                   SPAN_ARGS(name));
     if (s->plan.catalog.refuse_names)
       buffer_printf(warning, "will become a dead letter (%s)", reason_word(REASON_UNKNOWN_EVENT));
+    else if (unplaced_whole(&s->plan, s->routing, name))
+      buffer_add_z(warning, "goes as it is");
     else
       buffer_add_z(warning, "goes in the envelope");
     if (near) buffer_printf(warning, "; did you mean %s?", near);
