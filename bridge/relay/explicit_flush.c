@@ -150,7 +150,7 @@ static void say_why(struct relay *r, const struct store_counts *counts) {
 static bool held_come_again(struct relay *r) {
   const struct relay_parts *parts = &r->parts;
   bool asking = parts->ids && (ids_asking(parts->ids) || r->types_told != ids_changes(parts->ids));
-  return asking || waiting_ripe(&r->waiting) || r->holds.released ||
+  return asking || waiting_ripe(&r->waiting) || r->holds.some_gone ||
          (r->waiting.released && r->waiting.keys.count) ||
          !store_scanned(r->parts.store, r->order_scan) ||
          !store_scanned(r->parts.store, r->waiting.asked);

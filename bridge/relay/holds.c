@@ -86,6 +86,14 @@ static bool has_id(const struct hold *one, struct span id) {
   return one != NULL;
 }
 
+static struct hold *hold_of(const struct holds *h, struct span topic, struct span key,
+                            struct span id) {
+  char room[KEY_MOST];
+  struct hold *one = h->keys.count ? table_get(&h->keys, name_of(topic, key, room)) : NULL;
+  while (one && !span_eq(one->id, id)) one = one->next;
+  return one;
+}
+
 /* ---- what dies, and what waits for it ---- */
 
 static void say_none(struct relay *r, const struct item *item, const char *why) {
@@ -98,11 +106,12 @@ void holds_add(struct relay *r, const struct item *item) {
   if (!h->on || !item->routed || !item->key.len || !item->id.len) return;
   struct span topic = span_of(routing_topic_name(r->parts.routing, item->topic));
   mutex_lock(&r->lock);
-  bool known = has_id(find_hold(h, topic, item->key), item->id),
-       full = !known && h->count >= HOLDS_MOST;
+  struct hold *before = hold_of(h, topic, item->key, item->id);
+  bool known = before != NULL, full = !known && h->count >= HOLDS_MOST;
   struct hold *one = known || full ? NULL
                                    : make(topic, item->key, item->id, item->ref.label,
                                           item->ref.arrived_ns, item->created_us);
+  if (known) before->gone = false;
   bool ok = known || (one && put(h, one));
   bool say = !ok && (!full || !h->full);
   h->full = full;
@@ -132,7 +141,10 @@ const char *holds_file(const struct holds *h, const char *topic, struct span key
   return one ? one->file.ptr : NULL;
 }
 
-/* ---- what holds no more ---- */
+/* ---- what holds no more ----
+ *
+ * It is marked, and holds its key until what went back because of it is asked for again: else one
+ * that is in hand, or comes first, overtakes them. */
 
 /* Lock held: those that are gone leave list and table. */
 static void drop_gone(struct holds *h) {
@@ -157,18 +169,18 @@ static void drop_gone(struct holds *h) {
   h->count = kept;
   h->looked = 0;
   h->changes++;
-  h->released = true;
+  h->some_gone = false;
 }
 
 void holds_settled(struct relay *r, const struct item *item) {
   struct holds *h = &r->holds;
   if (!h->count || !item->routed) return;
   struct span topic = span_of(routing_topic_name(r->parts.routing, item->topic));
-  if (!has_id(find_hold(h, topic, item->key), item->id)) return;
+  if (!hold_of(h, topic, item->key, item->id)) return;
   for (size_t i = 0; i < h->count; i++)
     h->list[i]->gone = h->list[i]->gone ||
                        (span_eq(h->list[i]->id, item->id) && span_eq(h->list[i]->topic, topic));
-  drop_gone(h);
+  h->some_gone = true;
 }
 
 struct seen {
@@ -207,22 +219,22 @@ static struct hold *copy_next(struct relay *r) {
 static void note(struct relay *r, const struct hold *copy, bool there) {
   struct holds *h = &r->holds;
   mutex_lock(&r->lock);
-  for (struct hold *one = table_get(&h->keys, copy->name); one; one = one->next) {
-    if (!span_eq(one->id, copy->id)) continue;
+  struct hold *one = hold_of(h, copy->topic, copy->key, copy->id);
+  if (one) {
     one->missed = there ? 0 : one->missed + 1;
-    one->gone = one->missed >= GONE_TWICE;
-    if (!one->gone) break;
-    drop_gone(h);
-    break;
+    one->gone = one->gone || one->missed >= GONE_TWICE;
+    h->some_gone = h->some_gone || one->gone;
   }
   mutex_unlock(&r->lock);
 }
 
 /* What went back because of a key that is free now comes again, in its order. */
-static void release(struct relay *r) {
+static void release_gone(struct relay *r) {
   mutex_lock(&r->lock);
-  if (r->holds.released) r->resumed = r->order_scan = store_rescan_settled(r->parts.store);
-  r->holds.released = false;
+  if (r->holds.some_gone) {
+    drop_gone(&r->holds);
+    r->resumed = r->order_scan = store_rescan_settled(r->parts.store);
+  }
   mutex_unlock(&r->lock);
 }
 
@@ -230,7 +242,7 @@ void holds_tend(struct relay *r) {
   struct error err = {0};
   mutex_lock(&r->lock);
   size_t looks = r->holds.count < LOOKS ? r->holds.count : LOOKS;
-  bool idle = !looks && !r->holds.released && r->holds.changes == r->holds.saved;
+  bool idle = !looks && r->holds.changes == r->holds.saved;
   mutex_unlock(&r->lock);
   if (idle) return;
   for (; looks; looks--) {
@@ -239,7 +251,8 @@ void holds_tend(struct relay *r) {
     note(r, copy, is_there(r, copy));
     free(copy);
   }
-  if (holds_save(r, &err)) release(r);
+  release_gone(r);
+  holds_save(r, &err);
 }
 
 /* ---- the file ---- */

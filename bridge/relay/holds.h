@@ -26,8 +26,8 @@ struct holds {
   size_t count, cap;
   size_t looked; /* of list: the next to be looked for */
   uint64_t changes, saved;
-  bool released,
-      full; /* a key is free: what was held is to come again; it was said that there are too many */
+  bool some_gone,
+      full; /* some hold no more, but on the list; it was said that there are too many */
 };
 MUST_CHECK enum status holds_open(struct relay *r, struct error *err); /* before the threads */
 void holds_close(struct holds *h);

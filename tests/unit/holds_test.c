@@ -115,6 +115,7 @@ CASE(the_list_is_bounded_and_says_so) {
   assert_int_equal(w->r.holds.count, HOLDS_MOST);
   struct item first = item_of("k0", "k0", "k0", 1);
   holds_settled(&w->r, &first);
+  holds_tend(&w->r);
   assert_false(waits(w, "k0"));
   add(w, key, key, key, 1);
   assert_true(waits(w, key));
@@ -124,6 +125,49 @@ CASE(the_list_is_bounded_and_says_so) {
   restart(w);
   assert_int_equal(w->r.holds.count, HOLDS_MOST);
   assert_true(waits(w, key));
+}
+
+/* Only the scan that is asked for at that moment brings what waited in its order. */
+static bool is_free(struct world *w, const char *key) {
+  bool free = !waits(w, key);
+  assert_int_equal(free, w->r.resumed != 0);
+  return free;
+}
+
+CASE(a_key_is_held_until_what_went_back_is_asked_for_again) {
+  struct world *w = *state;
+  add(w, "k", "a", "a.json", 1);
+  struct item letter = item_of("k", "a", "a.json", 1);
+  holds_settled(&w->r, &letter);
+  assert_false(is_free(w, "k"));
+  holds_tend(&w->r);
+  assert_true(is_free(w, "k"));
+}
+
+CASE(a_letter_that_dies_again_at_once_holds_its_key_on) {
+  struct world *w = *state;
+  add(w, "k", "a", "a.json", 1);
+  struct item letter = item_of("k", "a", "a.json", 1);
+  holds_settled(&w->r, &letter);
+  add(w, "k", "a", "a.json", 1);
+  holds_tend(&w->r);
+  assert_true(waits(w, "k"));
+}
+
+/* Looked at whenever the list is written, and where that fails. */
+static int look_hook(void *ctx, enum durable_op op, const char *name, bool after) {
+  (void)op, (void)name, (void)after;
+  is_free(ctx, "k");
+  return ENOSPC;
+}
+
+CASE(a_letter_that_is_gone_frees_its_key_though_the_disk_is_full) {
+  struct world *w = *state;
+  add(w, "k", "a", "a.json", 1);
+  durable_set_hook(look_hook, w);
+  for (unsigned i = 0; i < 3; i++) holds_tend(&w->r);
+  durable_set_hook(NULL, NULL);
+  assert_true(is_free(w, "k"));
 }
 
 static enum status open_again(struct world *w) {
