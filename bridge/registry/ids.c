@@ -131,10 +131,15 @@ enum status ids_add(struct ids *ids, const struct ids_schema *schema, struct sch
   if (ok) (slot ? slot : fresh)->round = ids->round;
   ok = ok && add_target(slot ? slot : fresh, target, schema->topic);
   atomic_fetch_add(&ids->changes, 1);
-  cond_broadcast(&ids->changed);
   mutex_unlock(&ids->lock);
   if (!kept) free_slot(fresh);
   return ok ? ST_OK : error_set(err, ST_NO_MEMORY, "out of memory");
+}
+
+void ids_ask_now(struct ids *ids) {
+  mutex_lock(&ids->lock);
+  cond_broadcast(&ids->changed);
+  mutex_unlock(&ids->lock);
 }
 
 /* ---- asking ---- */

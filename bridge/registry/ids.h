@@ -57,6 +57,8 @@ struct ids_schema {
 /* target outlives ids. */
 MUST_CHECK enum status ids_add(struct ids *ids, const struct ids_schema *schema,
                                struct schema_id *target, struct error *err);
+/* What was added meanwhile is asked for: once, when all are added. Else within a second. */
+void ids_ask_now(struct ids *ids);
 /* What was added so far is asked for no longer, unless it is added again: its events are written by
  * other schemas from now on. Any time. */
 void ids_retire(struct ids *ids);

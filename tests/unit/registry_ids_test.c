@@ -3,6 +3,7 @@
 #include "tests/unit/registry_box.h"
 
 #include "bridge/base/pause.h"
+#include "bridge/base/thread.h"
 #include "bridge/encoding/catalog.h"
 #include "bridge/registry/ids.h"
 
@@ -268,6 +269,7 @@ CASE(what_nothing_is_written_by_any_more_is_not_asked_for_until_it_is_again) {
   assert_true(view(r).retired);
   const struct ids_schema another = {ours_avro.kind, "t-shop.Other", "shop.other", "t", SPAN(OURS)};
   assert_int_equal(ids_add(r->ids, &another, &r->other, &r->err), ST_OK);
+  ids_ask_now(r->ids);
   wait_asked(r, "POST /subjects/t-shop.Other", 1, 0);
   wait_asked(r, "POST /subjects/t-shop.Other", 3, 31 * 1000); /* of the first one: nothing */
   assert_int_equal(asked(r, LOOK_UP), 1);
@@ -275,8 +277,36 @@ CASE(what_nothing_is_written_by_any_more_is_not_asked_for_until_it_is_again) {
   say_known(r);
   schema_id_clear(&r->other);
   assert_int_equal(ids_add(r->ids, &ours_avro, &r->other, &r->err), ST_OK);
+  ids_ask_now(r->ids);
   await(r, ID_KNOWN);
   assert_int_equal(atomic_load(&r->other.id), 7);
+}
+
+/* How often the askers are woken. */
+static _Atomic size_t wakes;
+void __real_cond_broadcast(struct cond *c);
+void __wrap_cond_broadcast(struct cond *c);
+void __wrap_cond_broadcast(struct cond *c) {
+  wakes++;
+  __real_cond_broadcast(c);
+}
+
+CASE(many_are_added_and_the_askers_are_woken_once) {
+  struct run *r = *state;
+  static struct schema_id targets[100]; /* outlive ids */
+  struct ids_config config = {
+      .registry = {.urls = r->box->url}, .load = load, .save = save, .ctx = r};
+  assert_int_equal(ids_open(&config, &r->ids, &r->err), ST_OK);
+  size_t before = wakes;
+  for (size_t i = 0; i < 100; i++) {
+    char subject[20];
+    snprintf(subject, sizeof subject, "t-shop.N%zu", i);
+    const struct ids_schema one = {ours_avro.kind, subject, "shop.n", "t", SPAN(OURS)};
+    schema_id_clear(&targets[i]);
+    assert_int_equal(ids_add(r->ids, &one, &targets[i], &r->err), ST_OK);
+  }
+  ids_ask_now(r->ids);
+  assert_int_equal(wakes - before, 1);
 }
 
 CASE(an_answer_of_another_logical_type_is_not_taken) {

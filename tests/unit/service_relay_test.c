@@ -218,6 +218,41 @@ CASE(a_schema_that_changed_since_the_last_start_is_told_once) {
   assert_int_equal(mock_count(&w->mock, "schema_changed"), 3); /* not frozen */
 }
 
+/* How often a schema is looked at. */
+static _Atomic size_t looks;
+bool __real_catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema *out);
+bool __wrap_catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema *out);
+bool __wrap_catalog_schema_at(const struct catalog *c, size_t i, struct catalog_schema *out) {
+  looks++;
+  return __real_catalog_schema_at(c, i, out);
+}
+
+static void write_many(const char *folder, size_t count, const char *fields) {
+  for (size_t i = 0; i < count; i++) {
+    char name[32], text[400];
+    snprintf(name, sizeof name, "n%zu.avsc", i);
+    snprintf(text, sizeof text, "{\"type\": \"record\", \"name\": \"N%zu\", \"fields\": [%s]}", i,
+             fields);
+    schema_write(folder, "episode", name, text);
+  }
+}
+
+CASE(when_all_schemas_change_each_is_looked_at_a_few_times) {
+  struct world *w = *state;
+  enum { MANY = 200 };
+  char folder[300];
+  open_with_schema(w, NULL);
+  snprintf(folder, sizeof folder, "%s/schemas", w->outbox);
+  write_many(folder, MANY, TEXT_FIELD("rater"));
+  service_reload_schemas(w->service);
+  write_many(folder, MANY, TEXT_FIELD("rater") ", " TEXT_FIELD("stars"));
+  looks = 0;
+  service_reload_schemas(w->service);
+  assert_int_equal(mock_count(&w->mock, "schemas_reloaded"), 2);
+  assert_true(mock_logged(&w->mock, "schema_changed"));
+  assert_true(looks < 20 * MANY);
+}
+
 CASE(show_names_what_has_no_place) {
   struct world *w = *state;
   struct show_request request = {.id = "u-1", .pending = true, .dead = true};

@@ -64,18 +64,28 @@ struct changes {
   schema_change_fn tell;
   void *ctx;
   struct buffer words;
+  size_t at;                  /* the schema of the event before, or behind it: both are sorted */
+  struct digest_set readable; /* prints of all that are in force or frozen */
 };
 
-static bool is_readable(const struct catalog *c, const struct line *was) {
+static struct digest print_key(uint64_t print) {
+  return (struct digest){print, 1};
+}
+
+static enum status collect_readable(struct changes *c, struct error *err) {
   struct catalog_schema one;
+  enum status st = ST_OK;
+  for (size_t i = 0; st == ST_OK && catalog_schema_at(c->catalog, i, &one); i++)
+    st = digest_set_add(&c->readable, print_key(one.fingerprint));
+  for (size_t n = 0; st == ST_OK && catalog_frozen(c->catalog, (struct span){0}, n, &one); n++)
+    st = digest_set_add(&c->readable, print_key(one.fingerprint));
+  return st == ST_OK ? st : error_set(err, st, "out of memory");
+}
+
+static bool is_readable(const struct changes *c, const struct line *was) {
   char print[17];
   snprintf(print, sizeof print, "%.*s", SPAN_ARGS(text_cut(was->print, sizeof print - 1)));
-  uint64_t number = strtoull(print, NULL, 16);
-  for (size_t i = 0; catalog_schema_at(c, i, &one); i++)
-    if (one.fingerprint == number) return true;
-  for (size_t n = 0; catalog_frozen(c, (struct span){0}, n, &one); n++)
-    if (one.fingerprint == number) return true;
-  return false;
+  return digest_set_has(&c->readable, print_key(strtoull(print, NULL, 16)));
 }
 
 static void first_reason(void *ctx, const struct incompatible *i) {
@@ -105,12 +115,12 @@ static enum status compare_with(struct changes *c, const struct line *was,
 static enum status compare_line(struct changes *c, const struct line *was, struct error *err) {
   struct catalog_schema now;
   char event[EVENT_NAME_MAX + 1];
-  size_t i = 0;
-  bool there = catalog_schema_at(c->catalog, i, &now);
-  while (there && !span_is(was->event, now.event_name))
-    there = catalog_schema_at(c->catalog, ++i, &now);
-  enum status st = there ? compare_with(c, was, &now, err) : ST_OK;
-  if (st != ST_OK || is_readable(c->catalog, was)) return st;
+  int order = 1;
+  while (catalog_schema_at(c->catalog, c->at, &now) &&
+         (order = span_cmp(span_of(now.event_name), was->event)) < 0)
+    c->at++;
+  enum status st = order ? ST_OK : compare_with(c, was, &now, err);
+  if (st != ST_OK || is_readable(c, was)) return st;
   snprintf(event, sizeof event, "%.*s", SPAN_ARGS(text_cut(was->event, EVENT_NAME_MAX)));
   c->tell(c->ctx, event,
           "its last schema is not in .history/, and records that it wrote are not readable",
@@ -144,9 +154,11 @@ enum status last_schemas_compare(const struct store *s, const struct catalog *c,
   if (st == ST_TOO_LARGE) st = ST_NOT_FOUND; /* of one who wrote all of it */
   *changed = st == ST_NOT_FOUND || (st == ST_OK && !span_eq(rest, buffer_span(&is)));
   if (st == ST_NOT_FOUND) st = ST_OK;
+  if (*changed && st == ST_OK) st = collect_readable(&changes, err);
   while (*changed && st == ST_OK && next_line(&rest, &line))
     if (!is_unchanged(&line, &now)) st = compare_line(&changes, &line, err);
   buffer_release(&changes.words);
+  digest_set_release(&changes.readable);
   buffer_release(&was);
   buffer_release(&is);
   return st;

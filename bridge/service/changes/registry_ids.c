@@ -36,7 +36,10 @@ static enum status add_use(void *ctx, const struct subject_use *use, struct erro
 
 enum status service_ids_add(struct service *s, const struct catalog *catalog, struct error *err) {
   struct adding a = {s, catalog};
-  return s->ids ? subjects_each(&s->plan, catalog, s->routing, add_use, &a, err) : ST_OK;
+  if (!s->ids) return ST_OK;
+  enum status st = subjects_each(&s->plan, catalog, s->routing, add_use, &a, err);
+  ids_ask_now(s->ids);
+  return st;
 }
 
 enum status service_ids_open(struct service *s, struct error *err) {
