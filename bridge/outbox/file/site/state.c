@@ -55,9 +55,19 @@ static enum status open_outbox(struct state *s, struct error *err) {
   return denied(err, errno, "writing into the outbox folder", s->path, R_OK | W_OK | X_OK);
 }
 
+/* Who only looks may do so without a right to the marker: whatever it cannot read says so itself.
+ */
 static enum status check_forms(const struct state *s, int folder, struct error *err) {
-  enum status st = forms_check(folder, err);
-  if (st != ST_OK) error_prefix(err, "%s/.busbridge", s->path);
+  struct error why = {0};
+  enum status st = forms_check(folder, &why);
+  if (st == ST_OK || (st == ST_DENIED && !s->create)) return ST_OK;
+  if (st == ST_DENIED) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/.busbridge/" FORMAT_FILE, s->path);
+    return denied(err, why.sys, "reading", path, R_OK);
+  }
+  error_prefix(&why, "%s/.busbridge", s->path);
+  if (err) *err = why;
   return st;
 }
 
