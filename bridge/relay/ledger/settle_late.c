@@ -70,7 +70,7 @@ static enum status settle_rows(struct late *l, const struct manifest_name *close
 }
 
 enum status late_add(struct late *l, const struct manifest_entry *e, struct error *err) {
-  enum closing closing;
+  enum closing closing = CLOSING_NOT;
   enum status st = l->count == STORE_ROWS ? settle_rows(l, NULL, &closing, err) : ST_OK;
   if (st != ST_OK) return st;
   l->entries[l->count] = e;
