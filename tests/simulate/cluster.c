@@ -1,4 +1,6 @@
-/* cluster.c - what the broker of kafka.c answers: cluster.h and reader.h. */
+/* cluster.c - what the broker of kafka.c answers: cluster.h and reader.h; and what starts make of
+ * it. */
+#include "bridge/relay/ledger/standing.h"
 #include "tests/simulate/fibers.h"
 #include "tests/simulate/world.h"
 
@@ -60,6 +62,36 @@ enum status cluster_noted(struct cluster *c, int timeout_ms, int64_t *wall_ms_ou
                           struct error *err) {
   (void)c, (void)timeout_ms, (void)wall_ms_out;
   return error_set(err, ST_DENIED, "not told");
+}
+
+void cluster_create_hint(const struct kafka_config *config, const char *topic, struct buffer *out) {
+  (void)config, (void)topic, (void)out;
+}
+
+void cluster_command(const struct kafka_config *config, const char *tool, struct buffer *out) {
+  (void)config, (void)tool, (void)out;
+}
+
+enum status cluster_topic_setting(struct cluster *c, const char *topic, const char *key,
+                                  int timeout_ms, char *out, size_t size, struct error *err) {
+  (void)c, (void)topic, (void)key;
+  snprintf(out, size, "delete");
+  return kafka_reachable(timeout_ms) ? ST_OK : away(err);
+}
+
+static enum status offsets_of(const char *topic, int partition, int64_t *low, int64_t *high) {
+  *low = *high = 0; /* nothing is ever removed */
+  for (size_t i = 0; i < world.record_count; i++)
+    if (world.records[i].partition == partition &&
+        !strcmp(world.topics[world.records[i].topic], topic))
+      *high = world.records[i].offset + 1;
+  return ST_OK;
+}
+
+enum status cluster_offsets(struct cluster *c, const char *topic, int partition, int timeout_ms,
+                            int64_t *low, int64_t *high, struct error *err) {
+  (void)c;
+  return kafka_reachable(timeout_ms) ? offsets_of(topic, partition, low, high) : away(err);
 }
 
 static bool any_pending(void) {
@@ -138,6 +170,22 @@ enum status reader_seek_time(struct reader *r, int64_t from_ms, int timeout_ms, 
   return kafka_reachable(timeout_ms) ? ST_OK : away(err);
 }
 
+enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last, int timeout_ms,
+                             uint64_t *offsets, struct error *err) {
+  (void)last;
+  *offsets = r->end;
+  return reader_seek_time(r, from_ms, timeout_ms, err);
+}
+
+bool reader_begins(const struct reader *r, size_t i, const char **topic, int *partition,
+                   int64_t *offset) {
+  if (i >= (size_t)world.topic_count * PARTITIONS) return false;
+  *topic = world.topics[i / PARTITIONS];
+  *partition = (int)(i % PARTITIONS);
+  *offset = (int64_t)r->at;
+  return true;
+}
+
 void reader_close(struct reader *r) {
   free(r);
 }
@@ -160,4 +208,24 @@ enum status reader_next(struct reader *r, int timeout_ms, struct message *out, s
                           .headers = &r->header,
                           .header_count = 1};
   return ST_OK;
+}
+
+/* ---- what a start found: bridge/relay/PROTOCOL.md 4 ---- */
+
+enum status __real_standing_find(const struct kafka_config *config, struct log *log,
+                                 const struct store *store, const char *topic, const char *group,
+                                 int timeout_ms, const struct manifest_name *list, size_t count,
+                                 struct standing *out, struct error *err);
+enum status __wrap_standing_find(const struct kafka_config *config, struct log *log,
+                                 const struct store *store, const char *topic, const char *group,
+                                 int timeout_ms, const struct manifest_name *list, size_t count,
+                                 struct standing *out, struct error *err);
+enum status __wrap_standing_find(const struct kafka_config *config, struct log *log,
+                                 const struct store *store, const char *topic, const char *group,
+                                 int timeout_ms, const struct manifest_name *list, size_t count,
+                                 struct standing *out, struct error *err) {
+  enum status st =
+      __real_standing_find(config, log, store, topic, group, timeout_ms, list, count, out, err);
+  if (st == ST_OK) reach((enum reached)(REACHED_STANDING + (int)out->kind));
+  return st;
 }

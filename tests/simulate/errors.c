@@ -73,10 +73,21 @@ void errors_draw(bool on_disk, const char *one) {
           now.from ? ", from the next change on of " : "", now.from ? now.from : "");
 }
 
+void errors_slow(void) {
+  static const struct trouble slow = {"is very slow", 0,     ALL_OPS | ERRORS_READ, 0,
+                                      false,          false, REACHED_SLOW};
+  now.t = &slow;
+  now.percent = 30;
+  now.until_ns = sim_now_ns() + 30 * SECOND_NS;
+  now.from = NULL;
+  now.one[0] = '\0';
+  sim_say("the disk %s", slow.words);
+}
+
 /* One that cannot be read holds up no other, of its key neither, which nobody knows. */
 static void pass_over(const char *name) {
   for (size_t i = 0; i < life.event_count; i++)
-    if (strstr(name, life.events[i].file)) life.events[i].passed_over = true;
+    if (strstr(name, name_of(&life.events[i]))) life.events[i].passed_over = true;
 }
 
 int errors_at(unsigned what, const char *name, bool after) {

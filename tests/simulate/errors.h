@@ -13,6 +13,7 @@ void errors_end(void); /* all goes well again; of a new life: nobody was refused
 void errors_forget(void);
 /* one: NULL, or the file of an entry that may be the one that nobody may change */
 void errors_draw(bool on_disk, const char *one);
+void errors_slow(void); /* for half a minute all takes its time, reading too */
 /* An errno, or 0. after: of a call that was made. */
 int errors_at(unsigned what, const char *name, bool after);
 bool errors_met(int group); /* it was refused something */

@@ -21,6 +21,9 @@ enum { HEALED_MS = 900000, ACTIONS = 4, ACTIONS_ON_DISK = 8 };
 struct life life;
 struct shared shared;
 
+static const char *const theme_words[THEMES] = {"any",      "typed",   "links", "far",
+                                                "restored", "zombies", "holds", "slow"};
+
 void violation(const char *fmt, ...) {
   va_list args;
   printf("VIOLATION seed %llu: ", (unsigned long long)life.seed);
@@ -40,15 +43,19 @@ static void drain(void) {
   world.stale_left = 0;
   world.shut_topic = -1;
   errors_end();
+  if (life.on_disk) end_links(), disk_unlink_all();
   sim_say("all is healed");
   int64_t until_ns = sim_now_ns() + HEALED_MS * INT64_C(1000000);
   while (sim_now_ns() < until_ns && !life.failed) {
     restart_if_it_ended();
-    if (!life.writing && store_counts(life.hand, &counts, &err) == ST_OK && !counts.pending) break;
+    if (!life.writing && store_counts(life.hand, &counts, &err) == ST_OK && !counts.pending &&
+        !counts.foreign_typed)
+      break;
     if (life.hold_key && !life.writing) purge();
     restart_if_it_asks();
     sim_sleep_ns(SECOND_NS / 2);
   }
+  if (counts.pending) say_status(life.worker);
   if (counts.pending)
     violation("I9: %llu entries are still pending", (unsigned long long)counts.pending);
   sim_sleep_ns(
@@ -63,11 +70,12 @@ static void drain(void) {
 static void *live(void *arg) {
   (void)arg;
   life.exactly_once = !sim_chance(10);
-  life.hold_key = sim_chance(15);
+  life.hold_key = sim_chance(life.theme == THEME_HOLDS ? 100 : 15);
   life.batch_events = (size_t[]){1, 3, 8, 50}[sim_below(4)];
   life.ledger_topic = "ledger";
-  world.redis_off = sim_chance(50);
+  world.redis_off = sim_chance(life.theme == THEME_SLOW ? 90 : 50);
   world.redis_ns = sim_chance(50) ? 0 : (int64_t)sim_below(40000000);
+  if (life.typed) reach(REACHED_TYPED);
   draw_events();
   draw_faults();
   if (life.on_disk) store_close(open_outbox(true)); /* the folder is made by its first owner */
@@ -106,20 +114,37 @@ void open_shared(void) {
 }
 
 static void tell(void) {
-  printf("seed %llu, %zu events, %s, batches of %zu, redis %s:\n", (unsigned long long)life.seed,
-         life.event_count, life.exactly_once ? "exactly_once" : "at_least_once", life.batch_events,
-         world.redis_off ? "off" : "on");
+  printf("seed %llu, %s, %zu events%s, %s, batches of %zu, redis %s:\n",
+         (unsigned long long)life.seed, theme_words[life.theme], life.event_count,
+         life.typed ? " of both buses" : "", life.exactly_once ? "exactly_once" : "at_least_once",
+         life.batch_events, world.redis_off ? "off" : "on");
   sim_print_history();
-  printf("  to see it again: simulate%s --first %llu --lives 1\n", life.on_disk ? " --disk" : "",
-         (unsigned long long)life.seed);
+  printf("  to see it again: simulate%s%s%s --first %llu --lives 1\n",
+         life.on_disk ? " --disk" : "", life.wanted ? " --theme " : "",
+         life.wanted ? theme_words[life.wanted] : "", (unsigned long long)life.seed);
 }
 
-bool one_life(uint64_t seed, bool on_disk, uint64_t *history) {
-  life = (struct life){.seed = seed, .on_disk = on_disk};
+int theme_of(const char *word) {
+  for (int i = 0; i < THEMES; i++)
+    if (!strcmp(theme_words[i], word)) return i;
+  return -1;
+}
+
+static enum theme draw_theme(void) {
+  uint64_t one = sim_chance(60) ? 0 : 1 + sim_below(THEMES);
+  return one == THEMES ? THEME_RESTORED : (enum theme)one; /* twice as often: its rows are rare */
+}
+
+bool one_life(uint64_t seed, bool on_disk, int theme_wanted, uint64_t *history) {
+  enum theme theme = (enum theme)theme_wanted;
   sim_seed(seed);
+  if (on_disk && theme == THEME_ANY) theme = draw_theme();
+  life = (struct life){
+      .seed = seed, .on_disk = on_disk, .theme = theme, .wanted = (enum theme)theme_wanted};
+  life.typed = theme == THEME_TYPED || (on_disk && sim_chance(30));
   world_begin();
   errors_forget();
-  if (on_disk) disk_begin();
+  if (on_disk) disk_begin(theme == THEME_FAR);
   if (!sim_run(live, NULL)) violation("I9: nobody goes on");
   if (life.failed) tell();
   *history = sim_history();

@@ -30,6 +30,17 @@ static void put(char (*list)[64], size_t *count, struct span id) {
   snprintf(list[(*count)++], sizeof *list, "%.*s", SPAN_ARGS(id));
 }
 
+enum status keys_open(const struct keys_config *config, struct log *log, struct keys **out,
+                      struct error *err) {
+  (void)config, (void)log, (void)err;
+  *out = (struct keys *)(void *)&world;
+  return ST_OK;
+}
+
+void keys_close(struct keys *k) {
+  (void)k;
+}
+
 void keys_state(struct keys *k, struct keys_state *out) {
   (void)k;
   *out = (struct keys_state){.off = world.redis_off, .up = world.redis_up, .due = world.due_count};

@@ -1,11 +1,10 @@
-/* trouble.c - what goes wrong in a life, and what its operator does. */
+/* trouble.c - what goes wrong in a life: with its workers, their machine, and the world. */
 #include "tests/simulate/disk.h"
 #include "tests/simulate/errors.h"
 #include "tests/simulate/life.h"
 
 #include "bridge/outbox/notes.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 void some_time(void) {
@@ -55,7 +54,7 @@ static bool is_moving(void) {
   return false;
 }
 
-static void note_crash(void) {
+void note_crash(void) {
   struct manifest_name *list = NULL;
   struct error err = {0};
   size_t count = 0;
@@ -65,8 +64,6 @@ static void note_crash(void) {
 }
 
 /* ---- ends ---- */
-
-static void replay(void);
 
 /* Most die at a step of theirs, soon or later; some where it is told what the next start finds:
  * between manifest and commit, behind it, while an entry is taken out, between two manifests,
@@ -88,11 +85,44 @@ static void await_step(void) {
   sim_fuse(0, 0);
 }
 
+static bool burnt_within(int64_t ns) {
+  int64_t until_ns = sim_now_ns() + ns;
+  while (!sim_burnt() && sim_now_ns() < until_ns) sim_sleep_ns(SECOND_NS / 100);
+  return sim_burnt();
+}
+
 /* A dead letter is tried again, and its worker is held before its new form takes its place. */
 static void await_rewrite(void) {
   sim_fuse_at(life.worker->group, "swap-");
   replay();
-  for (int i = 0; i < 300 && !sim_burnt(); i++) sim_sleep_ns(SECOND_NS / 100);
+  burnt_within(3 * SECOND_NS);
+  sim_fuse(0, 0);
+}
+
+/* It is held before it writes what an entry, or what it remembers, is to become. */
+static void await_writing(void) {
+  for (int i = 0; i < 40; i++) {
+    sim_fuse_at(life.worker->group, ".tmp");
+    if (!burnt_within(SECOND_NS) || sim_chance(40)) break;
+    sim_go_on(life.worker->group);
+  }
+  sim_fuse(0, 0);
+}
+
+/* Held where that is named for the first or the third time, or some steps behind. */
+static void await_behind(const char *what) {
+  int group = life.worker->group;
+  bool there = true;
+  for (uint64_t times = 1 + sim_below(3); there && times; times--) {
+    sim_go_on(group);
+    sim_fuse_at(group, what);
+    there = burnt_within(2 * SECOND_NS);
+  }
+  if (there && sim_chance(50)) {
+    sim_fuse(group, 1 + (unsigned)sim_below(16));
+    sim_go_on(group);
+    burnt_within(SECOND_NS);
+  }
   sim_fuse(0, 0);
 }
 
@@ -105,21 +135,35 @@ static void crash(void) {
   start_worker();
 }
 
-/* Of the worker's machine and its producer's. */
-static void lose_power(void) {
-  await_step();
-  reach(REACHED_POWER);
-  note_crash();
+void kill_machine(void) {
   kill_worker(life.worker);
   sim_kill(PRODUCER);
   if (life.writing) life.events[life.written].in_doubt = true;
-  sim_say("the power goes");
   disk_close_all(0);
-  disk_lose_power();
+}
+
+void restart_machine(void) {
   sim_sleep_ns((int64_t)sim_below(15 * SECOND_NS));
   life.hand = open_outbox(false);
   if (life.writing) life.written++;
   start_producer();
+}
+
+/* Of the worker's machine and its producer's. */
+static void lose_power(void) {
+  if (life.theme == THEME_FAR && sim_chance(80))
+    await_behind("back-");
+  else if (life.theme == THEME_HOLDS && sim_chance(80))
+    await_behind("holds.");
+  else
+    await_step();
+  reach(REACHED_POWER);
+  note_crash();
+  kill_machine();
+  sim_say("the power goes");
+  disk_lose_power();
+  link_strange(true);
+  restart_machine();
   start_worker();
 }
 
@@ -137,13 +181,17 @@ static void take_over(void) {
   struct worker *old = life.worker;
   reach(REACHED_TAKEOVER);
   life.taken_over = true;
-  if (life.on_disk && sim_chance(40))
+  bool writing = life.theme == THEME_ZOMBIES && sim_chance(80);
+  if (writing)
+    await_writing();
+  else if (life.on_disk && sim_chance(40))
     await_rewrite();
   else
     await_step();
   sim_say("worker %d is stopped by a signal, and another takes over", old->group);
   sim_stop(old->group);
   start_worker();
+  if (writing) sim_sleep_ns((int64_t)sim_below(8 * SECOND_NS)); /* it buries what there is */
   some_time();
   sim_go_on(old->group);
   sim_say("worker %d wakes", old->group);
@@ -208,7 +256,7 @@ static void redis(void) {
 static void disk_errors(void) {
   size_t some = sim_chance(70) ? life.written + sim_below(3) : sim_below(life.written + 1);
   if (some >= life.own_count) some = life.own_count - 1;
-  errors_draw(life.on_disk, life.on_disk ? life.events[some].file : NULL);
+  errors_draw(life.on_disk, life.on_disk ? name_of(&life.events[some]) : NULL);
   if (sim_chance(70)) some_time();
 }
 
@@ -227,86 +275,24 @@ static void lose_position(void) {
   start_worker();
 }
 
-/* chmod, touch, an editor that saves the same again, a new event under an old name. Where nothing
- * lies at the name, nothing is done. */
-static void have_a_hand_on(size_t i) {
-  struct event_of_life *e = &life.events[i];
-  struct buffer text = {0};
-  if (sim_chance(30) && !e->in_doubt) {
-    replace_event(i, sim_chance(50));
-  } else if (disk_read(e->file, &text) &&
-             (sim_chance(50) ? disk_touch(e->file)
-                             : disk_replace(e->file, buffer_span(&text), false))) {
-    sim_say("others touch %s", e->file);
-    e->touched = true;
-  }
-  buffer_release(&text);
-}
-
-/* Mostly while the worker has entries in hand; it may die then. */
-static void others(void) {
-  static const char *const told[] = {"produced", "position", "a commit is answered", ".json"};
-  int group = life.worker->group;
-  if (sim_chance(80)) sim_fuse_at(group, told[sim_below(4)]);
-  for (int i = 0; i < 100 && !sim_burnt(); i++) sim_sleep_ns(SECOND_NS / 100);
-  for (size_t i = 0; i < life.own_count; i++)
-    if (sim_chance(50)) have_a_hand_on(i);
-  bool held = sim_burnt();
-  sim_fuse(0, 0);
-  if (held && sim_chance(30)) {
-    note_crash();
-    kill_worker(life.worker);
-    start_worker();
-  }
-  sim_go_on(group);
-}
-
-/* ---- the operator ---- */
-
-static void pause_it(void) {
-  reach(REACHED_PAUSED);
-  sim_say("publishing is paused");
-  relay_pause(life.worker->relay, true);
+static void be_slow(void) {
+  errors_slow();
   some_time();
-  relay_pause(life.worker->relay, false);
-  sim_say("publishing goes on");
 }
 
-struct dead {
-  char token[TOKEN_MOST + 1]; /* "": there is none */
-  struct event_of_life *event;
-};
-
-static bool take_dead(void *ctx, const struct entry_info *info) {
-  struct dead *d = ctx;
-  snprintf(d->token, sizeof d->token, "%s", info->token);
-  d->event = event_of(info->label);
-  return sim_chance(50);
-}
-
-static struct dead some_dead(void) {
-  struct dead d = {0};
-  struct error err = {0};
-  uint64_t total;
-  if (store_list(life.worker->store, LIST_DEAD, 0, take_dead, &d, &total, &err) != ST_OK) abort();
-  return d;
-}
-
-/* A dead letter that holds its key (dlq.hold_key) does so until somebody deals with it. */
-void purge(void) {
-  struct dead d = some_dead();
-  struct letter letter = {.token = d.token, .when_us = TIME_NONE};
-  if (*d.token) store_purge(life.worker->store, &letter, 1);
-  if (*d.token && letter.status == ST_OK) d.event->purged = true;
-}
-
-static void replay(void) {
-  struct dead d = some_dead();
-  if (*d.token && store_replay(life.worker->store, SHELF_DEAD, d.token, NULL) == ST_OK) {
-    reach(REACHED_REPLAYED);
-    sim_say("%s is replayed", d.event->id);
-    d.event->replayed = true;
-  }
+/* What the life is about. */
+static bool act_on_theme(void) {
+  static void (*const of[THEMES][4])(void) = {
+      [THEME_TYPED] = {typed_bus, typed_bus, typed_bus, replay},
+      [THEME_FAR] = {lose_power, lose_power, lose_power, replay},
+      [THEME_RESTORED] = {restore, restore, spoil_position, spoil_position},
+      [THEME_ZOMBIES] = {take_over, take_over, take_over, replay},
+      [THEME_HOLDS] = {lose_power, lose_power, lose_power, purge},
+      [THEME_SLOW] = {be_slow, be_slow, be_slow, be_slow}};
+  if (life.theme == THEME_LINKS && sim_chance(50)) link_strange(false);
+  if (!of[life.theme][0] || sim_chance(40)) return false;
+  of[life.theme][sim_below(4)]();
+  return true;
 }
 
 void act(void) {
@@ -314,6 +300,7 @@ void act(void) {
       crash,  crash,         crash,  freeze,        take_over,       take_over,
       outage, outage,        redis,  lose_position, restart_cleanly, pause_it,
       replay, topic_trouble, outage, move_ledger,   disk_errors,     disk_errors};
+  if (act_on_theme()) return;
   if (life.on_disk && sim_chance(40))
     lose_power();
   else if (life.on_disk && sim_chance(8))
@@ -322,6 +309,8 @@ void act(void) {
     disk_errors();
   else if (life.on_disk && sim_chance(20))
     others();
+  else if (life.typed && sim_chance(20))
+    typed_bus();
   else
     actions[sim_below(sizeof actions / sizeof *actions)]();
 }

@@ -4,11 +4,19 @@
 #include "tests/simulate/errors.h"
 #include "tests/simulate/life.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static enum status try_outbox(bool owner, struct store **out, struct error *err) {
-  const struct store_options options = {.create = owner, .clock = &sim_clock};
-  const struct store_config config = {.max_entry_bytes = 1 << 20, .window = 1000, .settle_ms = 100};
+  static const struct store_config config = {
+      .max_entry_bytes = 1 << 20, .window = 1000, .settle_ms = 100, .typed_timeout_ms = 20000};
+  const struct event_lifting names = {.canonical = routing_class_name, .ctx = shared.routing};
+  static struct event_lifting lifting;
+  lifting = names;
+  const struct store_options options = {.create = owner,
+                                        .clock = &sim_clock,
+                                        .lifting = &lifting,
+                                        .typed = life.typed ? disk_typed() : NULL};
   enum status st = store_open(life.on_disk ? disk_url() : "memory:life", &options, out, err);
   if (st != ST_OK) return st;
   if (owner && life.on_disk) disk_unlock();
@@ -37,6 +45,7 @@ static enum status start_relay(struct worker *w, struct error *err) {
                               .metrics = w->metrics,
                               .kafka = &kafka,
                               .clock = &sim_clock};
+  snprintf(w->kafka_group, sizeof w->kafka_group, "busbridge-%s", store_id(w->store));
   struct relay_config config = {.tuning = {.flush_interval_ms = 300,
                                            .max_attempts = MAX_ATTEMPTS,
                                            .max_retries = 3,
@@ -44,10 +53,11 @@ static enum status start_relay(struct worker *w, struct error *err) {
                                            .batch_events = life.batch_events,
                                            .batch_bytes = 1 << 20},
                                 .ce_source = "/simulated",
-                                .group = "busbridge-simulated",
+                                .group = w->kafka_group,
                                 .ledger_topic = life.ledger_topic,
                                 .exactly_once = life.exactly_once,
                                 .hold_key = life.hold_key,
+                                .carry_envelope = true,
                                 .background = true,
                                 .partitions = PARTITIONS,
                                 .replication = 1};
@@ -125,6 +135,12 @@ bool has_failed(struct worker *w) {
   return status.failed != ST_OK;
 }
 
+bool is_refused(struct worker *w) {
+  static struct relay_status status;
+  relay_status(w->relay, &status);
+  return status.failed == ST_INVALID;
+}
+
 /* After a failed fsync (L11) it says so, and what it set aside waits for that too. */
 static bool asks_for_restart(struct worker *w) {
   static struct relay_status status;
@@ -138,6 +154,16 @@ void restart_if_it_asks(void) {
   if (!asks_for_restart(life.worker)) return;
   sim_say("worker %d asks for a restart", life.worker->group);
   restart_cleanly();
+}
+
+void say_status(struct worker *w) {
+  static struct relay_status status;
+  relay_status(w->relay, &status);
+  sim_say("worker %d: %llu in flight, %llu held, %llu wait, %llu stuck", w->group,
+          (unsigned long long)status.in_flight, (unsigned long long)status.held,
+          (unsigned long long)status.retrying, (unsigned long long)status.stuck);
+  for (size_t i = 0; i < status.breaker_count; i++)
+    sim_say("worker %d: %s: %s", w->group, status.breakers[i].target, status.breakers[i].reason);
 }
 
 /* As Kubernetes does. */

@@ -141,12 +141,19 @@ enum reached {
   REACHED_POWER = REACHED_EITHER,
   REACHED_ONE,
   REACHED_ASIDE,
-  REACHED_COUNT
+  REACHED_TYPED,
+  REACHED_TAKEN_UP,
+  REACHED_NEW_ID,
+  /* bridge/relay/PROTOCOL.md 4: what a start found, in the order of enum standing_kind */
+  REACHED_STANDING,
+  REACHED_COUNT = REACHED_STANDING + 6
 };
-/* life.c: what all lives share; one of them, true: all that was promised held. history: a digest of
- * it, which is the same whenever it is lived. */
+/* life.c: what all lives share; one of them, true: all that was promised held. theme: of enum theme
+ * (life.h), 0: as the seed says. history: a digest of it, which is the same whenever it is lived.
+ */
 void open_shared(void);
-bool one_life(uint64_t seed, bool on_disk, uint64_t *history);
+int theme_of(const char *word); /* -1: none is called so */
+bool one_life(uint64_t seed, bool on_disk, int theme, uint64_t *history);
 
 extern uint32_t *reached; /* shared by all processes of a run */
 static inline void reach(enum reached what) {

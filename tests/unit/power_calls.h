@@ -76,7 +76,9 @@ struct power_text {
  * removed, in its mount. */
 struct power_disk {
   char seen[POWER_PATH], real[POWER_PATH], vault[POWER_PATH];
+  bool elsewhere; /* it is of the root's own, and only told to be another */
 };
+#define POWER_ELSEWHERE ((dev_t)1 << 40) /* no device has such a number */
 static struct power {
   bool on; /* written down */
   struct power_disk disks[POWER_DISKS];
@@ -143,7 +145,9 @@ static bool power_path(int fd, const char *name, char out[POWER_PATH]) {
 /* 0: it is not known. */
 static size_t power_known(const struct stat *st) {
   size_t i = power.file_count;
-  while (i && (power.files[i].ino != st->st_ino || power.files[i].dev != st->st_dev)) i--;
+  while (i && (power.files[i].ino != st->st_ino ||
+               power.files[i].dev != (st->st_dev & ~POWER_ELSEWHERE)))
+    i--;
   return i;
 }
 
@@ -315,6 +319,11 @@ int __wrap_renameat2(int from, const char *a, int to, const char *b, unsigned fl
   pthread_mutex_lock(&power.lock);
   size_t file = power_known_at(source), over = power_known_at(target);
   bool replaces = !flags && over && over != file && access(source, F_OK) == 0;
+  if (power_disk_of(source) != power_disk_of(target)) {
+    pthread_mutex_unlock(&power.lock);
+    errno = EXDEV;
+    return -1;
+  }
   int rc = replaces ? power_replace(source, target, over) : __real_renameat2(from, a, to, b, flags);
   bool exchanged = flags & 2;
   if (rc == 0 && power.on) power_changed(file, -1);
@@ -389,6 +398,18 @@ static inline void power_disk(const char *folder, const char *mount, const char 
   snprintf(d->real, sizeof d->real, "%s/%s", mount, name);
   snprintf(d->vault, sizeof d->vault, "%s/vault", mount);
   assert_true(mkdir(d->vault, 0700) == 0 || errno == EEXIST);
+}
+
+/* The same of a folder that lies where it is seen: a file system of its own by name alone. */
+static inline void power_elsewhere(const char *folder, const char *vault) {
+  assert_true(power.disk_count < POWER_DISKS);
+  if (!power.disk_count) power.disk_count = 1; /* the root's */
+  struct power_disk *d = &power.disks[power.disk_count++];
+  snprintf(d->seen, sizeof d->seen, "%s", folder);
+  snprintf(d->real, sizeof d->real, "%s", folder);
+  snprintf(d->vault, sizeof d->vault, "%s", vault);
+  d->elsewhere = true;
+  assert_true(mkdir(vault, 0700) == 0 || errno == EEXIST);
 }
 
 /* From now on all is written down. What lies there is durable. */
