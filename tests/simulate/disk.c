@@ -215,13 +215,6 @@ bool disk_read(const char *file, struct buffer *out) {
   return there;
 }
 
-bool disk_has(const char *file) {
-  char path[300];
-  struct stat st;
-  snprintf(path, sizeof path, "%s/%s", root, file);
-  return lstat(path, &st) == 0;
-}
-
 /* Folder and name of a path below the root. */
 static int open_parent(const char *file, const char **name) {
   char path[300];
@@ -338,6 +331,21 @@ static void copy_all(const char *from, const char *to) {
   folder_remove(to);
   snprintf(command, sizeof command, "cp -a '%s' '%s'", from, to);
   assert_int_equal(system(command), 0);
+}
+
+static bool lies_in_tmp(const char *side, const char *what) {
+  char path[260];
+  bool found = false;
+  snprintf(path, sizeof path, "%s/%s/.busbridge/tmp", root, side);
+  DIR *d = opendir(path);
+  if (!d) return false;
+  for (struct dirent *e; (e = readdir(d));) found |= strncmp(e->d_name, what, strlen(what)) == 0;
+  closedir(d);
+  return found;
+}
+
+bool disk_is_rewritten(void) {
+  return lies_in_tmp("outbox", "swap-") || lies_in_tmp("typed", "swap-");
 }
 
 void disk_back_up(void) {

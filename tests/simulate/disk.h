@@ -28,7 +28,6 @@ bool disk_touch(const char *file);
 bool disk_replace(const char *file, struct span text, bool keep_time);
 void disk_write(const char *file, struct span text); /* as a producer does */
 bool disk_move(const char *from, const char *to);    /* over nothing; durable */
-bool disk_has(const char *file);
 /* Appended to out. */
 bool disk_read(const char *file, struct buffer *out);
 
@@ -39,6 +38,9 @@ void disk_link_strange(const char *file);
 bool disk_strange_lies(const char *file); /* still that file, at that path */
 bool disk_link(const char *file);         /* as a backup does with an entry */
 void disk_unlink_all(void);               /* and removes it again later */
+
+/* Some entry's new form is exchanged with the old one, by files that are known by their inodes. */
+bool disk_is_rewritten(void);
 
 /* A copy of all of it, and the copy in its place, durable: nobody has anything open. */
 void disk_back_up(void);

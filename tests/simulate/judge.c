@@ -6,12 +6,23 @@
 #include <stdlib.h>
 
 struct dead_of {
+  const struct event_of_life *event;
   size_t count;
   unsigned attempts;
 };
 
+/* Others put one event where another lay: their letters have one name. */
+static bool is_anothers(const struct event_of_life *e, struct span id) {
+  for (size_t i = 0; i < life.event_count; i++) {
+    const struct event_of_life *o = &life.events[i];
+    if (o != e && !strcmp(o->file, e->file) && span_is(id, o->id)) return true;
+  }
+  return false;
+}
+
 static bool count_dead(void *ctx, const struct entry_info *info) {
   struct dead_of *d = ctx;
+  if (is_anothers(d->event, info->id)) return true;
   d->count++;
   d->attempts = info->attempts;
   return true;
@@ -26,7 +37,7 @@ static void find_dead(struct dead_of *d, const char *stem) {
 }
 
 static struct dead_of dead_of(const struct event_of_life *e) {
-  struct dead_of d = {0};
+  struct dead_of d = {.event = e};
   char stem[96];
   snprintf(stem, sizeof stem, "%.*s", (int)strcspn(name_of(e), "."), name_of(e));
   find_dead(&d, stem);

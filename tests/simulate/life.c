@@ -71,7 +71,7 @@ static void *live(void *arg) {
   (void)arg;
   life.exactly_once = !sim_chance(10);
   life.hold_key = sim_chance(life.theme == THEME_HOLDS ? 100 : 15);
-  life.batch_events = (size_t[]){1, 3, 8, 50}[sim_below(4)];
+  life.batch_events = (size_t[]){1, 3, 8, 50}[sim_below(life.theme == THEME_RESTORED ? 2 : 4)];
   life.ledger_topic = "ledger";
   world.redis_off = sim_chance(life.theme == THEME_SLOW ? 90 : 50);
   world.redis_ns = sim_chance(50) ? 0 : (int64_t)sim_below(40000000);

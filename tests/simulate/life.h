@@ -103,6 +103,7 @@ void purge(void);
 
 /* others.c */
 void others(void);    /* have their hands on entries */
+void save_all(void);  /* as they are, at a bad moment */
 void typed_bus(void); /* is at work */
 void link_strange(bool again);
 void end_links(void);

@@ -123,6 +123,9 @@ static bool chunk_ended(struct running *list, size_t count) {
   if (WIFSIGNALED(status))
     printf("VIOLATION seed %llu: I8: a life ended by signal %d\n", (unsigned long long)*r->seed,
            WTERMSIG(status));
+  else if (WEXITSTATUS(status) > 1) /* an assertion of the disk or the world */
+    printf("VIOLATION seed %llu: I8: a life ended with %d\n", (unsigned long long)*r->seed,
+           WEXITSTATUS(status));
   return status == 0;
 }
 

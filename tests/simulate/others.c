@@ -1,6 +1,7 @@
 /* others.c - others' hands on the entries of a life: those that the documents allow, and the typed
  * bus at work on its own outbox. */
 #include "tests/simulate/disk.h"
+#include "tests/simulate/errors.h"
 #include "tests/simulate/life.h"
 
 #include <stdio.h>
@@ -27,9 +28,10 @@ static void have_a_hand_on(size_t i) {
 
 /* Mostly while the worker has entries in hand; it may die then. */
 void others(void) {
-  static const char *const told[] = {"produced", "position", "a commit is answered", ".json"};
+  static const char *const told[] = {"produced", "position", "a commit is answered",
+                                     ".json",    ".json",    ".tmp"};
   int group = life.worker->group;
-  if (sim_chance(80)) sim_fuse_at(group, told[sim_below(4)]);
+  if (sim_chance(80)) sim_fuse_at(group, told[sim_below(6)]);
   for (int i = 0; i < 100 && !sim_burnt(); i++) sim_sleep_ns(SECOND_NS / 100);
   for (size_t i = 0; i < life.own_count; i++)
     if (sim_chance(50)) have_a_hand_on(i);
@@ -41,6 +43,27 @@ void others(void) {
     start_worker();
   }
   sim_go_on(group);
+}
+
+/* An editor saves all of them, as they are, while an entry is taken out, and the disk is slow. */
+void save_all(void) {
+  int group = life.worker->group;
+  errors_slow();
+  for (uint64_t times = 1 + sim_below(4); times; times--) {
+    sim_go_on(group);
+    sim_fuse_at(group, "gone-");
+    for (int i = 0; i < 200 && !sim_burnt(); i++) sim_sleep_ns(SECOND_NS / 100);
+  }
+  for (size_t i = 0; i < life.own_count; i++) {
+    struct event_of_life *e = &life.events[i];
+    struct buffer text = {0};
+    e->touched |= disk_read(e->file, &text) && disk_replace(e->file, buffer_span(&text), false);
+    buffer_release(&text);
+  }
+  sim_say("others save all that is there");
+  sim_fuse(0, 0);
+  sim_go_on(group);
+  some_time();
 }
 
 /* ---- files of others, linked in ---- */

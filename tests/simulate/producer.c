@@ -165,7 +165,7 @@ void draw_events(void) {
 void replace_event(size_t i, bool keep_time) {
   struct event_of_life *old = &life.events[i], *e = &life.events[life.event_count];
   struct buffer text = {0};
-  if (old->poison || old->bad || old->flaky || life.event_count == EVENTS) return;
+  if (old->bad || life.event_count == EVENTS) return;
   snprintf(e->id, sizeof e->id, "r%zu", i);
   memcpy(e->key, old->key, sizeof e->key);
   memcpy(e->file, old->file, sizeof e->file);

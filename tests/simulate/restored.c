@@ -10,7 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Not yet: in the middle of a rewrite. In a copy the old bytes have another inode, and come back
+ * beside the new ones. */
 static void back_up(void) {
+  for (int i = 0; i < 500 && disk_is_rewritten(); i++) sim_sleep_steps(1, SECOND_NS / 100);
+  if (disk_is_rewritten()) return;
   sim_say("a backup is made");
   disk_back_up();
   life.backed_up = true;
@@ -51,6 +55,17 @@ static struct settings *load_settings(void) {
   return settings;
 }
 
+/* Again while a transaction of a worker that was killed is open: it times out. */
+static enum status ask_doctor(const struct doctor_request *request, struct new_id *how,
+                              struct buffer *json, struct error *err) {
+  enum status st = ST_UNAVAILABLE;
+  for (int tries = 0; tries < 10 && st == ST_UNAVAILABLE; tries++) {
+    buffer_clear(json);
+    st = doctor_new_id(request, how, json, err);
+  }
+  return st;
+}
+
 /* What the topics cannot tell of is sent: its count is typed in. */
 static void renew_id(void) {
   struct settings *settings = load_settings();
@@ -58,10 +73,9 @@ static void renew_id(void) {
   struct new_id how = {0};
   struct buffer json = {0};
   struct error err = {0};
-  enum status st = doctor_new_id(&request, &how, &json, &err);
+  enum status st = ask_doctor(&request, &how, &json, &err);
   if (st == ST_OK) how.send = number_in(buffer_span(&json), "unknown");
-  buffer_clear(&json);
-  if (st == ST_OK && how.send) st = doctor_new_id(&request, &how, &json, &err);
+  if (st == ST_OK && how.send) st = ask_doctor(&request, &how, &json, &err);
   if (st != ST_OK) violation("doctor --new-id: %s", err.text);
   sim_say("the outbox goes on under a new id, %llu sent unknown", (unsigned long long)how.send);
   world.key_count = world.due_count = 0; /* its keys in Redis are others */
@@ -106,6 +120,7 @@ static bool start_can_tell(void) {
 void restore(void) {
   if (!life.exactly_once) return;
   if (!life.backed_up || sim_chance(20)) back_up();
+  if (!life.backed_up) return;
   some_time();
   note_crash();
   kill_machine();
@@ -121,20 +136,26 @@ void restore(void) {
   }
 }
 
-/* The cluster comes back from an older copy of its offsets, or somebody reset them. */
+/* It is older, where it can be, or without a digest, or that of a copy of this outbox. */
+static void spoil(struct sim_position *p) {
+  if (p->number >= 2 && sim_chance(85)) {
+    p->number = (int64_t)sim_below((uint64_t)p->number - 1);
+  } else if (sim_chance(50)) {
+    p->digest[0] = '\0';
+    return;
+  } else {
+    p->number += (int64_t)sim_below(3);
+  }
+  memset(p->digest, '0', strlen(p->digest));
+}
+
+/* The cluster comes back from an older copy of its offsets, or somebody reset them, or two have
+ * the same outbox. */
 void spoil_position(void) {
   if (!life.exactly_once || !world.position_count) return;
   stop_worker(life.worker);
   sim_sleep_ns(world.timeout_ns);
-  for (size_t i = 0; i < world.position_count; i++) {
-    struct sim_position *p = &world.positions[i];
-    if (sim_chance(30) || p->number < 2) {
-      p->digest[0] = '\0';
-    } else {
-      p->number = (int64_t)sim_below((uint64_t)p->number - 1);
-      memset(p->digest, '0', strlen(p->digest));
-    }
-  }
+  for (size_t i = 0; i < world.position_count; i++) spoil(&world.positions[i]);
   sim_say("somebody moves the position");
   start_or_renew();
 }

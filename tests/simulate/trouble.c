@@ -109,15 +109,22 @@ static void await_writing(void) {
   sim_fuse(0, 0);
 }
 
-/* Held where that is named for the first or the third time, or some steps behind. */
-static void await_behind(const char *what) {
+/* Held where that is named so many times. */
+static bool await_nth(const char *what, uint64_t times) {
   int group = life.worker->group;
   bool there = true;
-  for (uint64_t times = 1 + sim_below(3); there && times; times--) {
+  for (; there && times; times--) {
     sim_go_on(group);
     sim_fuse_at(group, what);
     there = burnt_within(2 * SECOND_NS);
   }
+  return there;
+}
+
+/* Held where that is named for the first or the third time, or some steps behind. */
+static void await_behind(const char *what) {
+  int group = life.worker->group;
+  bool there = await_nth(what, 1 + sim_below(3));
   if (there && sim_chance(50)) {
     sim_fuse(group, 1 + (unsigned)sim_below(16));
     sim_go_on(group);
@@ -126,13 +133,17 @@ static void await_behind(const char *what) {
   sim_fuse(0, 0);
 }
 
-static void crash(void) {
-  await_step();
+static void crash_here(void) {
   reach(REACHED_KILL);
   note_crash();
   kill_worker(life.worker);
   if (sim_chance(30)) sim_sleep_ns((int64_t)sim_below(15 * SECOND_NS));
   start_worker();
+}
+
+static void crash(void) {
+  await_step();
+  crash_here();
 }
 
 void kill_machine(void) {
@@ -150,13 +161,7 @@ void restart_machine(void) {
 }
 
 /* Of the worker's machine and its producer's. */
-static void lose_power(void) {
-  if (life.theme == THEME_FAR && sim_chance(80))
-    await_behind("back-");
-  else if (life.theme == THEME_HOLDS && sim_chance(80))
-    await_behind("holds.");
-  else
-    await_step();
+static void lose_power_here(void) {
   reach(REACHED_POWER);
   note_crash();
   kill_machine();
@@ -165,6 +170,27 @@ static void lose_power(void) {
   link_strange(true);
   restart_machine();
   start_worker();
+}
+
+static void lose_power(void) {
+  if (life.theme == THEME_FAR && sim_chance(80))
+    await_behind("back-");
+  else if (life.theme == THEME_HOLDS && sim_chance(80))
+    await_behind("holds.");
+  else
+    await_step();
+  lose_power_here();
+}
+
+/* Killed when an entry's new form has taken its place, which is not durable yet; the power goes
+ * when its successor's copy of it is durable. Each is named twice on its way. */
+static void die_twice(void) {
+  await_nth("swap-", 2 * (1 + sim_below(6)));
+  sim_fuse(0, 0);
+  crash_here();
+  await_nth("back-", 2 * (1 + sim_below(2)));
+  sim_fuse(0, 0);
+  lose_power_here();
 }
 
 static void freeze(void) {
@@ -284,13 +310,14 @@ static void be_slow(void) {
 static bool act_on_theme(void) {
   static void (*const of[THEMES][4])(void) = {
       [THEME_TYPED] = {typed_bus, typed_bus, typed_bus, replay},
-      [THEME_FAR] = {lose_power, lose_power, lose_power, replay},
-      [THEME_RESTORED] = {restore, restore, spoil_position, spoil_position},
-      [THEME_ZOMBIES] = {take_over, take_over, take_over, replay},
+      [THEME_LINKS] = {others, others, others, replay},
+      [THEME_FAR] = {lose_power, lose_power, die_twice, replay},
+      [THEME_RESTORED] = {restore, spoil_position, spoil_position, spoil_position},
+      [THEME_ZOMBIES] = {take_over, take_over, others, replay},
       [THEME_HOLDS] = {lose_power, lose_power, lose_power, purge},
-      [THEME_SLOW] = {be_slow, be_slow, be_slow, be_slow}};
+      [THEME_SLOW] = {be_slow, save_all, save_all, save_all}};
   if (life.theme == THEME_LINKS && sim_chance(50)) link_strange(false);
-  if (!of[life.theme][0] || sim_chance(40)) return false;
+  if (!of[life.theme][0] || sim_chance(life.theme == THEME_RESTORED ? 15 : 40)) return false;
   of[life.theme][sim_below(4)]();
   return true;
 }
