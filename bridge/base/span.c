@@ -40,6 +40,14 @@ bool span_word(struct span *rest, struct span *word) {
   return true;
 }
 
+struct span span_until(struct span *rest, char end) {
+  const char *at = rest->len ? memchr(rest->ptr, end, rest->len) : NULL;
+  struct span part = {rest->ptr, at ? (size_t)(at - rest->ptr) : rest->len};
+  size_t used = part.len + (at != NULL);
+  *rest = (struct span){rest->ptr + used, rest->len - used};
+  return part;
+}
+
 /* Bytes of the valid character at p, 0 when there is none (RFC 3629). */
 static size_t utf8_char(const unsigned char *p, size_t left) {
   unsigned char c = p[0];

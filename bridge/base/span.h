@@ -40,6 +40,8 @@ struct span span_trim(struct span a);       /* without blanks, tabs, CR, LF at b
 /* The next word of *rest (words are divided by blanks, tabs or commas); false when there is none.
  */
 bool span_word(struct span *rest, struct span *word);
+/* *rest up to that byte, or all of it; what is behind the byte stays in *rest. */
+struct span span_until(struct span *rest, char end);
 /* Length of the valid UTF-8 prefix of a: equals a.len when all of it is valid (no surrogates, no
  * overlong forms). */
 size_t span_utf8_prefix(struct span a);

@@ -8,8 +8,8 @@
 #include "bridge/base/words.h"
 #include "bridge/relay/parts.h"
 
-enum { KEYS_AT_ONCE = 500, DISK_RETRY_MS = 500 };
-enum { TOPIC_MOST = 249, PLACE_TEXT = TOPIC_MOST + 2 * (2 + NUMBER_DIGITS) };
+enum { KEYS_AT_ONCE = 500, DISK_RETRY_MS = 500, TOPIC_MOST = 249 };
+enum { PLACE_TEXT = TOPIC_MOST + 2 * (2 + NUMBER_DIGITS) };
 
 static struct metrics *numbers(struct relay *r) {
   return r->parts.metrics;
@@ -50,10 +50,9 @@ static void set_chain_keys(struct relay *r, const struct item *first) {
   for (const struct item *item = first; item; item = item->next) {
     if (item->outcome != OUTCOME_PUBLISHED) continue;
     keys[n] = (struct key){item->id, place_of(r, item, places[n])};
-    if (++n == KEYS_AT_ONCE) {
-      set_keys(r, keys, n);
-      n = 0;
-    }
+    if (++n < KEYS_AT_ONCE) continue;
+    set_keys(r, keys, n);
+    n = 0;
   }
   if (n) set_keys(r, keys, n);
 }
@@ -163,8 +162,7 @@ static enum status apply(struct finishing *f, const struct item *item, enum outc
   return st;
 }
 
-/* False: the disk refused to the end, or the outbox is not ours any more; the entry is as it was.
- */
+/* False: the disk refused to the end, or the outbox is another's; the entry is as it was. */
 static bool settle_one(struct finishing *f, const struct item *item, enum outcome fate,
                        enum settled *how) {
   struct relay *r = f->relay;

@@ -12,10 +12,7 @@ static char typed_dir[300];
 
 static bool itself(const void *ctx, struct span seen, char out[EVENT_NAME_MAX + 1]) {
   (void)ctx;
-  if (seen.len > EVENT_NAME_MAX) return false;
-  memcpy(out, seen.ptr, seen.len);
-  out[seen.len] = '\0';
-  return true;
+  return snprintf(out, EVENT_NAME_MAX + 1, "%.*s", SPAN_ARGS(seen)) <= EVENT_NAME_MAX;
 }
 
 /* The outbox in bus/, and the typed one beside it. */

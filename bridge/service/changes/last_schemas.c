@@ -38,19 +38,11 @@ struct line {
   struct span event, print, text;
 };
 
-static struct span take_until(struct span *rest, char end) {
-  const char *at = rest->len ? memchr(rest->ptr, end, rest->len) : NULL;
-  struct span part = {rest->ptr, at ? (size_t)(at - rest->ptr) : rest->len};
-  size_t used = part.len + (at != NULL);
-  *rest = (struct span){rest->ptr + used, rest->len - used};
-  return part;
-}
-
 static bool next_line(struct span *rest, struct line *out) {
   while (rest->len) {
-    struct span line = take_until(rest, '\n');
-    out->event = take_until(&line, '\t');
-    out->print = take_until(&line, '\t');
+    struct span line = span_until(rest, '\n');
+    out->event = span_until(&line, '\t');
+    out->print = span_until(&line, '\t');
     out->text = line;
     if (out->text.len) return true; /* else not one of ours */
   }

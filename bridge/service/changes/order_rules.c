@@ -44,18 +44,10 @@ struct line {
   bool key;
 };
 
-static struct span until(struct span *rest, char end) {
-  const char *at = rest->len ? memchr(rest->ptr, end, rest->len) : NULL;
-  struct span part = {rest->ptr, at ? (size_t)(at - rest->ptr) : rest->len};
-  size_t used = part.len + (at != NULL);
-  *rest = (struct span){rest->ptr + used, rest->len - used};
-  return part;
-}
-
 static bool next_line(struct span *rest, struct line *out) {
   while (rest->len) {
-    struct span line = until(rest, '\n'), whole = line, kind = until(&line, '\t');
-    struct span pattern = until(&line, '\t');
+    struct span line = span_until(rest, '\n'), whole = line, kind = span_until(&line, '\t');
+    struct span pattern = span_until(&line, '\t');
     if (!pattern.len) continue; /* not one of ours */
     size_t len = (size_t)(pattern.ptr + pattern.len - whole.ptr);
     *out = (struct line){
