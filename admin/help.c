@@ -4,7 +4,7 @@
 #include "admin/admin.h"
 
 #include "admin/input/options.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 #define X(name) +1
 enum { COMMANDS = 0 COMMAND_TABLE(X) };

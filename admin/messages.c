@@ -1,7 +1,7 @@
 /* What a command says: messages on stderr, data on stdout, and an exit code.
  * The command's one thread; a crash leaves nothing. */
 #include "admin/admin.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -19,7 +19,7 @@
  * whose name holds "folder", "point/before_commit:1" the first commit. The end is _exit: nothing is
  * flushed, no lock given back early.
  */
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "bridge/relay/crash_marks.h"
 #include "bridge/relay/relay.h"
 

@@ -3,7 +3,7 @@
  * The main thread; a crash leaves nothing. */
 #include "worker/notify.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -108,7 +108,7 @@ int once_run(struct service *service, struct log *log, const struct stop *stop) 
   while (st == ST_OK && (st = look_at_flush(service, id, &s, &err)) == ST_OK && !s.finished) {
     if (stop_asked(stop)) service_flush_cancel(service, id);
     progress_show(&bar, (uint64_t)(s.published + s.duplicates + s.dead), (uint64_t)s.total);
-    pause_ms(wait_ms, NULL);
+    sleep_ms(wait_ms, NULL);
     if (wait_ms < 50) wait_ms *= 2;
   }
   progress_end(&bar);

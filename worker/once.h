@@ -2,7 +2,7 @@
 #ifndef WORKER_ONCE_H
 #define WORKER_ONCE_H
 
-#include "bridge/base/pause.h"
+#include "bridge/base/stop.h"
 #include "bridge/service/service.h"
 
 /* The exit status of daemon.h. stop is looked at between looks at the flush, and ends it early. */

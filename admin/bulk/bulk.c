@@ -4,9 +4,9 @@
 #include "admin/bulk/bulk.h"
 
 #include "admin/bulk/bulk_parts.h"
-#include "bridge/base/pause.h"
 #include "bridge/base/progress.h"
-#include "bridge/base/words.h"
+#include "bridge/base/stop.h"
+#include "bridge/base/text/words.h"
 
 #include <inttypes.h>
 #include <unistd.h>
@@ -80,7 +80,7 @@ static size_t step_size(const struct bulk *b) {
 static void pause_for_rate(const struct bulk *b, int64_t began_ms, uint64_t passed) {
   if (!b->rate) return;
   int64_t due_ms = began_ms + (int64_t)((double)passed * 1000.0 / (double)b->rate);
-  pause_ms(due_ms - clock_mono_ms(b->admin->clock), &stop);
+  sleep_ms(due_ms - clock_mono_ms(b->admin->clock), &stop);
 }
 
 static enum status one_step(struct bulk_going *g, struct error *err) {
@@ -108,7 +108,7 @@ static enum status drive(struct bulk_going *g, struct error *err) {
     uint64_t now = g->total - bulk_count(g, "left");
     passed = now > g->before ? now - g->before : passed;
     progress_show(&bar, now, g->total);
-    if (answer_bool(&g->doc, 0, "wait")) pause_ms(ROUND_PAUSE_MS, &stop);
+    if (answer_bool(&g->doc, 0, "wait")) sleep_ms(ROUND_PAUSE_MS, &stop);
     pause_for_rate(b, began_ms, passed);
   }
   progress_end(&bar);

@@ -1,8 +1,8 @@
 /* Asks on the terminal, before a purge and before a large replay, for the number of dead letters.
  * The command's one thread; a crash leaves nothing. */
 #include "admin/bulk/bulk_parts.h"
+#include "bridge/base/text/words.h"
 #include "bridge/base/thread.h"
-#include "bridge/base/words.h"
 
 #include <errno.h>
 #include <inttypes.h>

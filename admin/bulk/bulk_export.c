@@ -2,7 +2,7 @@
  * the first of them goes.
  * The command's one thread; a crash leaves part of the copy, and every dead letter. */
 #include "admin/bulk/bulk_parts.h"
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 
 #include <errno.h>
 #include <fcntl.h>

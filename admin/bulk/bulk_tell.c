@@ -2,7 +2,7 @@
  * their exit code.
  * The command's one thread; a crash leaves nothing. */
 #include "admin/bulk/bulk_parts.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 #include <inttypes.h>
 

@@ -5,7 +5,7 @@
 
 #include "admin/client/answer.h"
 #include "admin/input/selection_options.h"
-#include "bridge/base/escape.h"
+#include "bridge/base/text/escape.h"
 #include "bridge/http/http.h"
 #include "bridge/outbox/store.h"
 #include "bridge/service/process/home.h"

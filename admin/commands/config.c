@@ -4,7 +4,7 @@
 #include "admin/client/settings_sheet.h"
 #include "admin/input/options.h"
 #include "admin/output/list_output.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/routing/routing.h"
 #include "bridge/service/plan/configure.h"
 

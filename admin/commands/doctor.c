@@ -5,7 +5,7 @@
 #include "admin/input/options.h"
 #include "admin/output/findings.h"
 #include "admin/output/output.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/service/plan/configure.h"
 
 #include <inttypes.h>

@@ -4,9 +4,9 @@
 #include "admin/client/client.h"
 #include "admin/input/options.h"
 #include "admin/output/output.h"
-#include "bridge/base/pause.h"
 #include "bridge/base/progress.h"
-#include "bridge/base/words.h"
+#include "bridge/base/stop.h"
+#include "bridge/base/text/words.h"
 
 #include <inttypes.h>
 #include <unistd.h>
@@ -62,7 +62,7 @@ static enum status follow(struct following *f, uint64_t id, uint64_t limit, stru
     if (limit && total > limit) total = limit;
     progress_show(
         &f->bar, count_of(f, "published") + count_of(f, "duplicates") + count_of(f, "dead"), total);
-    pause_ms(wait, NULL);
+    sleep_ms(wait, NULL);
     wait = wait * 2 > POLL_MAX_MS ? POLL_MAX_MS : wait * 2;
   }
 }

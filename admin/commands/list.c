@@ -4,7 +4,7 @@
 #include "admin/client/client.h"
 #include "admin/input/selection_options.h"
 #include "admin/output/output.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 #include <inttypes.h>
 #include <unistd.h>

@@ -3,7 +3,7 @@
 #include "admin/client/client.h"
 #include "admin/input/options.h"
 #include "admin/output/output.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 /* " since TIME by NAME: REASON", as far as it is known. */
 static void add_pause(struct buffer *out, const struct json_doc *doc) {

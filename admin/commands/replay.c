@@ -3,7 +3,7 @@
  * The command's one thread; a crash leaves each dead letter where it was or pending. */
 #include "admin/bulk/bulk.h"
 #include "admin/output/output.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 #define FEW 100
 

@@ -4,7 +4,7 @@
 #include "admin/input/options.h"
 #include "admin/input/payload.h"
 #include "admin/output/output.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/service/topics/explain.h"
 
 /* "topic      order.placed (routing.order.topic)" */

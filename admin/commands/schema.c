@@ -3,7 +3,7 @@
 #include "admin/commands/schema_verbs.h"
 #include "admin/input/options.h"
 #include "admin/output/list_output.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 static const struct verb {
   const char *word;

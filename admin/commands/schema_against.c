@@ -1,7 +1,7 @@
 /* Opens schemas as they were; git, or the registry, fills a folder of its own with them.
  * The command's one thread; a crash leaves that folder below /tmp. */
 #include "admin/commands/schema_against.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 #include <errno.h>
 #include <spawn.h>

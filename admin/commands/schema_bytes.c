@@ -2,8 +2,8 @@
  * The command's one thread; a crash leaves nothing. */
 #include "admin/commands/schema_verbs.h"
 #include "admin/input/payload.h"
-#include "bridge/base/escape.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/escape.h"
+#include "bridge/base/text/words.h"
 
 enum status schema_encode(struct schema_call *c, struct error *err) {
   const char *file = c->count > 1 ? c->words[1] : "-";

@@ -3,8 +3,8 @@
 #include "admin/commands/schema_verbs.h"
 #include "admin/input/payload.h"
 #include "admin/output/output.h"
-#include "bridge/base/escape.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/escape.h"
+#include "bridge/base/text/words.h"
 
 static void note_left_out(struct admin *a, const struct json_doc *doc) {
   uint32_t unknown = answer_node(doc, 0, "unknown"), node = JSON_NONE;

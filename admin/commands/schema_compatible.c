@@ -2,8 +2,8 @@
  * The command's one thread; a crash leaves what git unpacked. */
 #include "admin/commands/schema_against.h"
 #include "admin/output/output.h"
-#include "bridge/base/escape.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/escape.h"
+#include "bridge/base/text/words.h"
 
 /* "schemas/order/placed.avsc:7: backward: payload.price: ... [TYPE_MISMATCH] (old/...:9)" */
 static void print_one(struct admin *a, const struct json_doc *doc, uint32_t node) {

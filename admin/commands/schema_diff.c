@@ -2,7 +2,7 @@
  * The command's one thread; a crash leaves what git unpacked. */
 #include "admin/commands/schema_against.h"
 #include "admin/output/output.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 static const char *meaning(bool backward, bool forward) {
   if (backward && forward) return "old and new readers read both";

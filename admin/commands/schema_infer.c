@@ -1,8 +1,8 @@
 /* busbridge schema infer.
  * The command's one thread; a crash leaves a new file that is not whole, or none. */
 #include "admin/commands/schema_verbs.h"
-#include "bridge/base/durable.h"
-#include "bridge/base/words.h"
+#include "bridge/base/disk/durable.h"
+#include "bridge/base/text/words.h"
 
 #include <fcntl.h>
 

@@ -2,8 +2,8 @@
  * The command's one thread; a crash leaves some schemas registered, and the next run finds them. */
 #include "admin/commands/schema_verbs.h"
 #include "admin/output/output.h"
-#include "bridge/base/escape.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/escape.h"
+#include "bridge/base/text/words.h"
 
 static const char *words_of(const char *outcome) {
   static const struct {

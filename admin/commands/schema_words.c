@@ -1,8 +1,8 @@
 /* What the verbs of busbridge schema share.
  * The command's one thread; a crash leaves nothing. */
 #include "admin/commands/schema_verbs.h"
-#include "bridge/base/escape.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/escape.h"
+#include "bridge/base/text/words.h"
 
 #include <sys/stat.h>
 

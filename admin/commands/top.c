@@ -4,7 +4,7 @@
 #include "admin/input/options.h"
 #include "admin/top/screen.h"
 #include "admin/top/top_view.h"
-#include "bridge/base/pause.h"
+#include "bridge/base/stop.h"
 
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -199,7 +199,7 @@ static int once(struct top *t, bool as_json) {
                     : 80;
   look_at_worker(t);
   if (t->problem.status == ST_OK && t->worker) {
-    pause_ms(t->interval_ms < BETWEEN_MS ? t->interval_ms : BETWEEN_MS, NULL);
+    sleep_ms(t->interval_ms < BETWEEN_MS ? t->interval_ms : BETWEEN_MS, NULL);
     look_at_worker(t);
   }
   if (t->problem.status == ST_NOT_FOUND) t->problem.status = ST_IO;

@@ -6,7 +6,7 @@
 #include "admin/client/client.h"
 #include "admin/input/options.h"
 #include "admin/output/output.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/event/event.h"
 #include "bridge/service/plan/configure.h"
 #include "bridge/service/schemas/schemas.h"

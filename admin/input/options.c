@@ -4,7 +4,7 @@
  * The command's one thread; a crash leaves nothing. */
 #include "admin/input/options.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 #define ROWS_MAX 24
 

@@ -3,7 +3,7 @@
  * The command's one thread; a crash leaves nothing. */
 #include "admin/input/payload.h"
 
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
  * The command's one thread; a crash leaves nothing. */
 #include "admin/input/selection_options.h"
 
-#include "bridge/base/escape.h"
+#include "bridge/base/text/escape.h"
 
 bool selecting_take(struct admin *a, const struct command *self, const struct selecting *given,
                     struct selection *out, int *code) {

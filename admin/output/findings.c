@@ -3,7 +3,7 @@
 #include "admin/output/findings.h"
 
 #include "admin/output/output.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 static void add_text(struct buffer *out, const struct json_doc *doc, uint32_t object,
                      const char *key) {

@@ -3,7 +3,7 @@
  * The command's one thread; a crash leaves nothing. */
 #include "admin/output/list_output.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 #include <unistd.h>
 

@@ -3,7 +3,7 @@
 #include "admin/output/output.h"
 
 #include "bridge/base/clock.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 #include <inttypes.h>
 #include <libsmartcols/libsmartcols.h>

@@ -2,7 +2,7 @@
  * The command's one thread; a crash leaves nothing. */
 #include "admin/top/top_view.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -4,8 +4,8 @@
  * taken. */
 #include "bridge/base/log.h"
 
+#include "bridge/base/text/words.h"
 #include "bridge/base/thread.h"
-#include "bridge/base/words.h"
 
 #include <errno.h>
 #include <fcntl.h>

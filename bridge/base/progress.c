@@ -2,7 +2,7 @@
  * One thread at a time; a crash leaves nothing. */
 #include "bridge/base/progress.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 #include <sys/ioctl.h>
 #include <unistd.h>

@@ -38,8 +38,8 @@ enum status {
 struct error {
   enum status status;
   int sys;   /* errno where one is behind it, else 0 */
-  int cause; /* of the module that filled it, for what to do (bridge/kafka/remedy.h); 0: none is
-                known */
+  int cause; /* of the module that filled it, for what to do (bridge/kafka/faults/remedy.h); 0: none
+                is known */
   char text[600]; /* one line, always terminated; long text is cut at a UTF-8 boundary */
 };
 

@@ -1,6 +1,6 @@
 /* Opens the schemas, encodes and frames payloads.
  * One thread at a time a catalog; a crash leaves nothing. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/encoding/catalog_parts.h"
 #include "bridge/encoding/types/quote.h"
 

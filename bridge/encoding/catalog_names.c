@@ -1,6 +1,6 @@
 /* Which schema is that of a name, and what is said of names without one.
  * One thread at a time a catalog; a crash leaves nothing. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/encoding/catalog_parts.h"
 
 #define COMPONENT "encoding"

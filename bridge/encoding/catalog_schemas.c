@@ -1,6 +1,6 @@
 /* Shows the schemas: what they are, what they have not, and where in them a member is.
  * One thread at a time a catalog; a crash leaves nothing. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/encoding/catalog_parts.h"
 #include "bridge/encoding/json_schema/inline.h"
 #include "bridge/encoding/json_schema/json_schema.h"

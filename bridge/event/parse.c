@@ -3,8 +3,8 @@
  * Any thread; a crash leaves nothing. */
 #include "bridge/event/event.h"
 
-#include "bridge/base/escape.h"
 #include "bridge/base/table.h"
+#include "bridge/base/text/escape.h"
 #include "bridge/event/trace.h"
 
 #include <limits.h>

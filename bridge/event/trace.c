@@ -2,7 +2,7 @@
  * Any thread; a crash leaves nothing. */
 #include "bridge/event/trace.h"
 
-#include "bridge/base/escape.h"
+#include "bridge/base/text/escape.h"
 
 #define STATE_MAX 512 /* what each party passes on; a longer one may be left out as a whole */
 

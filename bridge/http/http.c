@@ -3,7 +3,7 @@
  */
 #include "bridge/http/http.h"
 
-#include "bridge/base/denial.h"
+#include "bridge/base/disk/denial.h"
 
 #include <curl/curl.h>
 #include <errno.h>

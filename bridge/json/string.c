@@ -1,6 +1,6 @@
 /* Scans a string: eight plain bytes at a time, everything else checked as UTF-8 or as an escape.
  * Any thread, one at a time a document; a crash leaves nothing. */
-#include "bridge/base/escape.h"
+#include "bridge/base/text/escape.h"
 #include "bridge/json/scanner.h"
 
 #include <endian.h>

@@ -1,7 +1,7 @@
 /* Strings with their escapes resolved: copied, compared, or byte by byte. Only what the scanner has
  * accepted comes here: escapes are whole and surrogates paired.
  * Any thread, one at a time a document; a crash leaves nothing. */
-#include "bridge/base/escape.h"
+#include "bridge/base/text/escape.h"
 #include "bridge/json/scanner.h"
 
 /* Everything here reads strings that the scanner has accepted: escapes are whole and surrogates

@@ -4,7 +4,7 @@
 #define BRIDGE_KAFKA_CLIENT_H
 
 #include "bridge/base/log.h"
-#include "bridge/base/pause.h"
+#include "bridge/base/stop.h"
 #include "bridge/kafka/statistics.h"
 
 /* The user's kafka.* settings, without that prefix, handed to librdkafka verbatim; borrowed. */
@@ -24,8 +24,8 @@ struct kafka_config {
   const struct stop *stop; /* ends the waits between two questions; NULL: nothing does */
 };
 
-/* What an error of Kafka means to us. kafka_fault_of maps every librdkafka code; relay/verdict.c
- * gives the class. */
+/* What an error of Kafka means to us. kafka_fault_of maps every librdkafka code;
+ * relay/causes/verdict.c gives the class. */
 enum kafka_fault {
   KAFKA_OK = 0,
   KAFKA_QUEUE_FULL,       /* poll, then the same record again */

@@ -1,8 +1,8 @@
 /* The configuration of every librdkafka handle, its log, its errors.
  * The caller's thread and librdkafka's, as handle.h says of each; a crash leaves nothing. */
 #include "bridge/kafka/handle.h"
-#include "bridge/base/words.h"
-#include "bridge/kafka/options.h"
+#include "bridge/base/text/words.h"
+#include "bridge/kafka/options/options.h"
 
 #define PRODUCERS (HANDLE_PUBLISHER | HANDLE_TRIAL)
 #define CONSUMERS (HANDLE_READER | HANDLE_POSITION)

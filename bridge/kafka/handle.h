@@ -9,8 +9,8 @@
 #define BRIDGE_KAFKA_HANDLE_H
 
 #include "bridge/base/thread.h"
+#include "bridge/kafka/faults/remedy.h"
 #include "bridge/kafka/publisher.h"
-#include "bridge/kafka/remedy.h"
 
 #include <librdkafka/rdkafka.h>
 #include <stdatomic.h>
@@ -58,7 +58,7 @@ struct handle {
   struct error words;                /* the last error that librdkafka told */
   struct statistics *statistics;     /* of the configuration */
   bool specific;                     /* words say more than "all brokers are down" */
-  char *servers;      /* where brokers are looked for: what remedies and reach.c go by */
+  char *servers;      /* where brokers are looked for: what remedies and advertised.c go by */
   bool scram_too_old; /* of the configuration */
   /* A broker of the list has answered; so has one under the name it gave; or cannot be reached by
    * it: words say so. */
@@ -84,8 +84,8 @@ enum status handle_failed(struct handle *h, enum status st, int code, const char
 /* The same in the caller's words instead of the code's. */
 enum status handle_failed_saying(struct handle *h, enum status st, int code, const char *words,
                                  const char *what, struct error *err);
-/* reach.c. True: this error says that a broker names an address that cannot be reached; words are
- * set. */
+/* advertised.c. True: this error says that a broker names an address that cannot be reached; words
+ * are set. */
 bool reach_note(struct handle *h, int code, const char *text);
 /* err = that, of this broker. */
 enum status reach_failed(struct error *err, struct span name, struct span why);

@@ -1,7 +1,7 @@
 /* What Redis tells of itself: how much memory it may use, what it drops when that is full, and its
  * clock.
  * One thread at a time, under the lock of keys.c; a crash leaves nothing. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/keys/keys_private.h"
 
 static enum status run_info(struct keys *k, struct redis *r, void *job, struct error *err) {

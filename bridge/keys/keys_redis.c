@@ -3,7 +3,7 @@
  * One thread at a time, under the lock of keys.c; a crash leaves nothing. */
 #include "bridge/keys/keys_redis.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 #include <errno.h>
 #include <fcntl.h>

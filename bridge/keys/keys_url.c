@@ -1,7 +1,7 @@
 /* Parses redis.url: redis://[[user]:password@]host[:port][/db], unix:/path[?db=n] or off.
  * Any thread; a crash leaves nothing. */
-#include "bridge/base/escape.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/escape.h"
+#include "bridge/base/text/words.h"
 #include "bridge/keys/keys_redis.h"
 
 static enum status wrong(struct error *err, const char *why) {

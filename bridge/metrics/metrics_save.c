@@ -15,8 +15,8 @@
  * refuses the whole text.
  * Any thread; a crash leaves nothing: whoever has the text writes it
  * (service/process/saved_metrics.c). */
-#include "bridge/base/escape.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/escape.h"
+#include "bridge/base/text/words.h"
 #include "bridge/metrics/metrics_private.h"
 
 #include <inttypes.h>

@@ -2,7 +2,7 @@
  * Any thread; a crash leaves nothing. */
 #include "bridge/outbox/manifest.h"
 
-#include "bridge/base/escape.h"
+#include "bridge/base/text/escape.h"
 
 #include <inttypes.h>
 

@@ -13,7 +13,7 @@
 enum note {
   NOTE_CLUSTER, /* id of the Kafka cluster that it belongs to */
   NOTE_LEDGER,  /* see store_ledger */
-  NOTE_HOLDS,   /* dead letters that hold their keys: bridge/relay/holds.h */
+  NOTE_HOLDS,   /* dead letters that hold their keys: bridge/relay/held_keys/holds.h */
   NOTE_ORDER,   /* topics and key rules of the last start: bridge/service/changes/order_rules.h */
   NOTE_SCHEMAS, /* the schemas of the last start: bridge/service/changes/last_schemas.h */
   NOTE_PAUSE,   /* see store_pause */

@@ -1,6 +1,6 @@
 /* The note that keeps an outbox from being published, over restarts.
  * Any thread reads, the owner writes; a crash leaves the old note or the new one. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/json/json.h"
 #include "bridge/outbox/store.h"
 

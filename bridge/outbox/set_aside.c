@@ -1,7 +1,7 @@
 /* What an entry's being set aside is called, for every kind and for people.
  * Any thread; a crash leaves nothing. */
 #include "bridge/outbox/set_aside.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 const char *store_aside_word(enum aside what) {
   static const char *const words[] = {

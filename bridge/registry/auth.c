@@ -1,7 +1,7 @@
 /* Who we are: Basic, a bearer token out of a file, or one by client credentials. Tokens are in
  * memory alone: a crash leaves nothing. The thread of the client. */
-#include "bridge/base/durable.h"
-#include "bridge/base/escape.h"
+#include "bridge/base/disk/durable.h"
+#include "bridge/base/text/escape.h"
 #include "bridge/registry/parts.h"
 
 #include <errno.h>

@@ -65,19 +65,19 @@ struct finding {
   struct digest versions; /* the list of its subject, each of which was compared; 0: was not */
   struct error why;
 };
-/* ask.c: no lock held. known: the id that it has, SCHEMA_NO_ID: none. compared: the list of
+/* ids_ask.c: no lock held. known: the id that it has, SCHEMA_NO_ID: none. compared: the list of
  * versions that need not be compared again. */
 void ids_ask(struct registry *r, const struct ids_question *q, int64_t known,
              struct digest compared, struct finding *out);
-/* remember.c; lock held by ids_remembered alone. */
+/* remembered_ids.c; lock held by ids_remembered alone. */
 const char *ids_form_text(struct digest form, char out[FORM_TEXT]);
 void ids_recall(struct ids *ids);
 void ids_remember(struct ids *ids);
-/* taken.c: lock held. What was found is what holds from now on. */
+/* ids_answered.c: lock held. What was found is what holds from now on. */
 void ids_take(struct ids *ids, struct registry *r, struct slot *slot, const struct finding *f);
 void ids_set(struct slot *slot, int64_t id);
-/* lost.c: lock held, before what was found is taken. Is its id not right any more? Then slot->why
- * says so and which records bear it, and so does the log. */
+/* ids_lost.c: lock held, before what was found is taken. Is its id not right any more? Then
+ * slot->why says so and which records bear it, and so does the log. */
 bool ids_lost(struct ids *ids, struct slot *slot, const struct finding *f);
 
 #endif

@@ -3,7 +3,7 @@
 #define BRIDGE_REGISTRY_PARTS_H
 
 #include "bridge/http/http.h"
-#include "bridge/registry/judge.h"
+#include "bridge/registry/answers.h"
 
 enum { URLS_MOST = 16 };
 
@@ -43,7 +43,7 @@ MUST_CHECK enum status auth_put(struct registry *r, struct http_call *call, stru
 /* After a 401: is there another token to try? */
 bool auth_again(struct registry *r);
 
-/* count.c; code 0: there was no answer */
+/* request_counts.c; code 0: there was no answer */
 void registry_count(struct registry *r, enum registry_op op, int code);
 
 #endif

@@ -1,6 +1,6 @@
 /* The client: one request at a time, of the URL that answered last, then of the others.
  * The thread of the client; a crash leaves nothing that the next one needs. */
-#include "bridge/base/escape.h"
+#include "bridge/base/text/escape.h"
 #include "bridge/registry/parts.h"
 
 #include <inttypes.h>

@@ -4,7 +4,7 @@
  * Two threads, each its slot. */
 #include "bridge/relay/crash_marks.h"
 
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "bridge/base/table.h"
 #include "bridge/base/thread.h"
 

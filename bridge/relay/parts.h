@@ -9,17 +9,17 @@
 
 #include "bridge/base/table.h"
 #include "bridge/base/thread.h"
-#include "bridge/kafka/cluster.h"
-#include "bridge/kafka/remedy.h"
-#include "bridge/relay/holds.h"
+#include "bridge/kafka/cluster/cluster.h"
+#include "bridge/kafka/faults/remedy.h"
+#include "bridge/relay/causes/verdict.h"
+#include "bridge/relay/held_keys/holds.h"
+#include "bridge/relay/held_keys/waiting_keys.h"
 #include "bridge/relay/ledger/ledger.h"
 #include "bridge/relay/ledger/stuck_manifests.h"
 #include "bridge/relay/publish/breaker.h"
 #include "bridge/relay/publish/small_groups.h"
 #include "bridge/relay/relay.h"
 #include "bridge/relay/rules.h"
-#include "bridge/relay/verdict.h"
-#include "bridge/relay/waiting_keys.h"
 
 #include <stdatomic.h>
 

@@ -2,7 +2,7 @@
  * Any thread; a crash leaves nothing. */
 #include "bridge/routing/names.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/event/event.h"
 
 #define SHOWN 60

@@ -1,6 +1,6 @@
 /* Paths into a payload: "customer.id". Behind a path and its NUL stand its steps, each with one.
  * Any thread; a crash leaves nothing. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/routing/plan.h"
 
 bool routing_path_sound(struct span path) {

@@ -68,7 +68,7 @@ const struct rule *rules_find(const struct routing *r, struct span name);
 /* The one that a rule has from what it does not say itself, NULL: it is a namespace's. It comes
  * before it among the rules. */
 const struct rule *rules_above(const struct routing *r, const struct rule *rule);
-/* topics.c, keys.c, headers.c: those of each rule. */
+/* topic_names.c, key_fields.c, headers.c: those of each rule. */
 MUST_CHECK enum status topics_plan(struct routing *r, const struct routing_config *config,
                                    struct error *err);
 MUST_CHECK enum status keys_plan(struct routing *r, const struct routing_config *config,

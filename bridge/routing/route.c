@@ -1,7 +1,7 @@
 /* Routes one event: looks its name up, or splits off its namespace; picks the key; says why when it
  * cannot.
  * Any thread; a crash leaves nothing. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/routing/names.h"
 #include "bridge/routing/plan.h"
 

@@ -4,7 +4,7 @@
 #define BRIDGE_SERVICE_PARTS_H
 
 #include "bridge/base/thread.h"
-#include "bridge/kafka/cluster.h"
+#include "bridge/kafka/cluster/cluster.h"
 #include "bridge/relay/relay.h"
 #include "bridge/service/plan/configure.h"
 #include "bridge/service/process/home.h"

@@ -2,7 +2,7 @@
  * Any thread; it changes nothing, so a crash leaves nothing. */
 #include "bridge/service/typed_hint.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/outbox/store.h"
 
 #include <dirent.h>

@@ -2,7 +2,7 @@
  * One thread loads, any reads; a crash leaves nothing. */
 #include "bridge/settings/settings_private.h"
 
-#include "bridge/base/denial.h"
+#include "bridge/base/disk/denial.h"
 #include "bridge/base/thread.h"
 
 #include <errno.h>

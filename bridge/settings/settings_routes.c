@@ -1,6 +1,6 @@
 /* The family of settings whose keys are open: routing.PATTERN.ATTRIBUTE.
  * One thread loads, any reads; a crash leaves nothing. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/settings/settings_private.h"
 
 static const struct setting_row attributes[] = {

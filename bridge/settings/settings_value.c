@@ -1,7 +1,7 @@
 /* What a value may look like, by type; what its range is, in words; and which known word is nearest
  * to one mistyped.
  * One thread loads, any reads; a crash leaves nothing. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/settings/settings_private.h"
 
 #include <ctype.h>

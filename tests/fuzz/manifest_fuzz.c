@@ -1,6 +1,6 @@
 /* The text of a manifest: refused, and then nothing is kept; or taken, and then what was read,
  * written and read again is the same. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/outbox/file/records/journal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

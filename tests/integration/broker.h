@@ -5,7 +5,7 @@
 
 #include "tests/unit/kafka_mock.h"
 
-#include "bridge/kafka/cluster.h"
+#include "bridge/kafka/cluster/cluster.h"
 
 static inline bool broker_find(char bootstrap[64]) {
   const char *file = getenv("BUSBRIDGE_BROKER");

@@ -1,4 +1,4 @@
-/* outbox.pml - part of relay.pml: the durable steps on the outbox (bridge/outbox, bridge/base/durable.h), Redis, and who
+/* outbox.pml - part of relay.pml: the durable steps on the outbox (bridge/outbox, bridge/base/disk/durable.h), Redis, and who
  * else touches the disk: the host that dies and the operator who replays. Each step is whole or not at all. */
 
 inline find_manifest(nn, dd) { /* x = its slot, or SLOTS */

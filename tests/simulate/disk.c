@@ -2,7 +2,7 @@
  * those that look at it and open it are here. */
 #include "tests/simulate/disk.h"
 
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "tests/simulate/errors.h"
 #include "tests/simulate/fibers.h"
 #include "tests/unit/power.h"
@@ -75,7 +75,7 @@ static int opened(int fd) {
   return fd;
 }
 
-/* For reading; what is made passes a fault point (bridge/base/durable.h). */
+/* For reading; what is made passes a fault point (bridge/base/disk/durable.h). */
 static bool refused(const char *name) {
   int e = errors_at(ERRORS_READ, name, false);
   if (e) errno = e;

@@ -1,6 +1,6 @@
-/* errors.c - the outbox refuses. On the disk each call is asked about (bridge/base/durable.h, and
- * openat for reading); in memory each operation of that kind which would reach a disk: the linker
- * puts those below in front of it. */
+/* errors.c - the outbox refuses. On the disk each call is asked about (bridge/base/disk/durable.h,
+ * and openat for reading); in memory each operation of that kind which would reach a disk: the
+ * linker puts those below in front of it. */
 #include "tests/simulate/errors.h"
 
 #include "bridge/outbox/memory/memory.h"

@@ -5,7 +5,7 @@
 #ifndef TESTS_SIMULATE_ERRORS_H
 #define TESTS_SIMULATE_ERRORS_H
 
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 
 enum { ERRORS_READ = 1 << 10 }; /* beside 1 << enum durable_op */
 

@@ -4,7 +4,7 @@
 #ifndef TESTS_SIMULATE_WORLD_H
 #define TESTS_SIMULATE_WORLD_H
 
-#include "bridge/kafka/cluster.h"
+#include "bridge/kafka/cluster/cluster.h"
 #include "bridge/kafka/reader.h"
 #include "bridge/keys/keys.h"
 #include "bridge/outbox/store.h"

@@ -2,7 +2,7 @@
 #ifndef TESTS_SUPPORT_BOX_H
 #define TESTS_SUPPORT_BOX_H
 
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "bridge/outbox/store.h"
 #include "tests/support/folder.h"
 #include "tests/support/test.h"

@@ -106,7 +106,8 @@ static void ask_check(struct world *w, const struct wrong *row) {
 }
 
 static void ask_verify(struct world *w, const struct wrong *row) {
-  struct verify_request request = {.settings = w->settings, .clock = &clock_system, .pause_ms = 1};
+  struct verify_request request = {
+      .settings = w->settings, .clock = &clock_system, .recheck_ms = 1};
   expect(w, "verify", row, verify_run(&request, &w->text, &w->err));
 }
 

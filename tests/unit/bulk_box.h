@@ -3,7 +3,7 @@
 #ifndef TESTS_UNIT_BULK_BOX_H
 #define TESTS_UNIT_BULK_BOX_H
 
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "bridge/outbox/file/records/journal.h"
 #include "bridge/service/audit.h"
 #include "bridge/service/bulk/bulk.h"

@@ -1,6 +1,6 @@
 /* The control API's routes over the operations: what each method and path answers, and every
  * status's HTTP code. */
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "bridge/service/operations.h"
 #include "tests/unit/service_box.h"
 #include "worker/control/control_call.h"

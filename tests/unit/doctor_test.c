@@ -3,7 +3,7 @@
 #include "tests/unit/mock_settings.h"
 #include "tests/unit/schema_folder.h"
 
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "bridge/json/json.h"
 #include "bridge/outbox/store.h"
 #include "bridge/service/doctor/doctor.h"

@@ -1,5 +1,5 @@
 /* Bytes as hex, percent and base64, and back. */
-#include "bridge/base/escape.h"
+#include "bridge/base/text/escape.h"
 #include "tests/support/test.h"
 
 TEST(test_hex_is_lower_case_both_ways) {

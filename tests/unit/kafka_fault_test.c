@@ -1,5 +1,5 @@
 /* What each error means, and which settings are refused. Nothing here connects. */
-#include "bridge/kafka/remedy.h"
+#include "bridge/kafka/faults/remedy.h"
 #include "tests/unit/kafka_mock.h"
 
 #include "bridge/kafka/client.h"

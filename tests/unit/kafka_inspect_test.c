@@ -2,7 +2,7 @@
  * its log. */
 #include "tests/unit/kafka_mock.h"
 
-#include "bridge/kafka/cluster.h"
+#include "bridge/kafka/cluster/cluster.h"
 #include "bridge/kafka/handle.h"
 
 static int setup(void **state) {

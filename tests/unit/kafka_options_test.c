@@ -1,6 +1,6 @@
 /* librdkafka's settings: the table knows each, a value that bends the promise or stalls is refused
  * with its reason, and what is taken with a doubt is told. */
-#include "bridge/kafka/options.h"
+#include "bridge/kafka/options/options.h"
 #include "tests/unit/kafka_mock.h"
 
 static enum status check(const char *key, const char *value, bool at_least_once,

@@ -1,7 +1,7 @@
 /* The reader and the cluster's questions against librdkafka's mock cluster. */
 #include "tests/unit/kafka_mock.h"
 
-#include "bridge/kafka/cluster.h"
+#include "bridge/kafka/cluster/cluster.h"
 #include "bridge/kafka/reader.h"
 
 struct world {

@@ -4,7 +4,7 @@
  */
 #include "tests/unit/kafka_mock.h"
 
-#include "bridge/kafka/cluster.h"
+#include "bridge/kafka/cluster/cluster.h"
 
 enum {
   API_OFFSET_FETCH = 9,

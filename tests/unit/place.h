@@ -3,7 +3,7 @@
 #ifndef TESTS_UNIT_PLACE_H
 #define TESTS_UNIT_PLACE_H
 
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "tests/support/folder.h"
 #include "tests/support/test.h"
 

@@ -1,9 +1,9 @@
 /* power.h - a disk that loses its power: what was not fsynced is gone, in every combination.
  *
- * It lies below bridge/base/durable.c: the linker puts it in front of the system calls (--wrap, see
- * tests/CMakeLists.txt), which it makes in a real folder and writes down, in the one order in which
- * they were made. Afterwards power_next brings the folder into each state that the disk may show
- * when the power went before the n-th call that changes something, for every n:
+ * It lies below bridge/base/disk/durable.c: the linker puts it in front of the system calls
+ * (--wrap, see tests/CMakeLists.txt), which it makes in a real folder and writes down, in the one
+ * order in which they were made. Afterwards power_next brings the folder into each state that the
+ * disk may show when the power went before the n-th call that changes something, for every n:
  *
  * - Bytes (and the mtime) of a file that were not fsynced since are as they were at its last fsync,
  * half written, zeros, or as new.

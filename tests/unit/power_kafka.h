@@ -8,7 +8,7 @@
 
 #include "tests/unit/power.h"
 
-#include "bridge/kafka/cluster.h"
+#include "bridge/kafka/cluster/cluster.h"
 #include "bridge/kafka/reader.h"
 
 enum { KAFKA_RECORDS = 100, KAFKA_POSITIONS = 4, KAFKA_TOPICS = 8, KAFKA_MARKS = 200 };

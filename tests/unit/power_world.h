@@ -10,7 +10,7 @@
 
 #include "tests/unit/power_kafka.h"
 
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "bridge/json/json.h"
 #include "bridge/service/bulk/bulk.h"
 #include "bridge/service/doctor/doctor.h"

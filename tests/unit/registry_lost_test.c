@@ -7,7 +7,7 @@ static void hush(struct run *r, bool silent) {
   pthread_mutex_lock(&r->box->lock);
   r->box->silent = silent;
   pthread_mutex_unlock(&r->box->lock);
-  while (silent && view(r).why[0] == '\0') assert_true(pause_ms(5, NULL));
+  while (silent && view(r).why[0] == '\0') assert_true(sleep_ms(5, NULL));
 }
 
 /* Known, and then away, until hush(r, false). */
@@ -66,7 +66,7 @@ CASE(an_id_that_became_another_goes_on_and_the_offsets_of_the_old_one_are_told) 
   box_say(r->box, LOOK_UP, 200, "{\"id\":9,\"version\":1,\"schema\":\"" THEIRS "\"}");
   box_say(r->box, "GET /schemas/ids/9", 200, "{\"schema\":\"" THEIRS "\"}");
   hush(r, false);
-  while (atomic_load(&r->id.id) != 9) assert_true(pause_ms(5, NULL));
+  while (atomic_load(&r->id.id) != 9) assert_true(sleep_ms(5, NULL));
   await(r, ID_KNOWN);
   assert_false(view(r).lost);
   logged(r, "id_renumbered", line);
@@ -139,11 +139,11 @@ CASE(a_known_id_is_looked_at_again_and_its_offsets_are_told_when_it_is_another) 
   say_known(r);
   start(r);
   await(r, ID_KNOWN);
-  while (asked(r, ID_7) < 3) assert_true(pause_ms(5, NULL)); /* at the start, then every 20 ms */
+  while (asked(r, ID_7) < 3) assert_true(sleep_ms(5, NULL)); /* at the start, then every 20 ms */
   pthread_mutex_lock(&r->box->lock);
   r->box->silent = true; /* nothing is looked at meanwhile */
   pthread_mutex_unlock(&r->box->lock);
-  while (view(r).why[0] == '\0') assert_true(pause_ms(5, NULL)); /* it has noticed */
+  while (view(r).why[0] == '\0') assert_true(sleep_ms(5, NULL)); /* it has noticed */
   schema_id_published(&r->id, 2, 40);
   schema_id_published(&r->id, 2, 44);
   schema_id_published(&r->id, 0, 9);

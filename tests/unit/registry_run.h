@@ -5,7 +5,7 @@
 
 #include "tests/unit/registry_box.h"
 
-#include "bridge/base/pause.h"
+#include "bridge/base/stop.h"
 #include "bridge/base/thread.h"
 #include "bridge/encoding/catalog.h"
 #include "bridge/registry/ids.h"
@@ -116,7 +116,7 @@ static inline struct ids_view view(struct run *r) {
 
 /* However slow the machine is: it comes, or the test's own time limit does. */
 static inline void await(struct run *r, enum id_state state) {
-  while (view(r).state != state) assert_true(pause_ms(5, NULL));
+  while (view(r).state != state) assert_true(sleep_ms(5, NULL));
 }
 
 static inline size_t asked(struct run *r, const char *request) {
@@ -158,7 +158,7 @@ static inline void use_clock(struct run *r) {
 static inline void wait_asked(struct run *r, const char *request, size_t count, int64_t pass_ms) {
   for (size_t seen = asked(r, request); seen < count;) {
     atomic_fetch_add(&clock_added_ms, pass_ms);
-    for (size_t now = seen; now == seen; now = asked(r, request)) assert_true(pause_ms(5, NULL));
+    for (size_t now = seen; now == seen; now = asked(r, request)) assert_true(sleep_ms(5, NULL));
     seen = asked(r, request);
   }
 }

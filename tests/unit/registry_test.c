@@ -1,7 +1,7 @@
 /* The client of the schema registry against one that answers by a script. */
 #include "tests/unit/registry_box.h"
 
-#include "bridge/registry/judge.h"
+#include "bridge/registry/answers.h"
 #include "tests/support/folder.h"
 
 #define TEXT "{\"type\":\"record\",\"name\":\"R\",\"fields\":[]}"

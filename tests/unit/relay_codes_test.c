@@ -6,7 +6,7 @@
  * A sample of the codes; BUSBRIDGE_FULL=1: all of them, once and five times in a row. */
 #include "tests/unit/mock_settings.h"
 
-#include "bridge/kafka/cluster.h"
+#include "bridge/kafka/cluster/cluster.h"
 #include "bridge/relay/parts.h"
 #include "bridge/service/operations.h"
 

@@ -1,6 +1,6 @@
 /* What Redis has yet to be told, in files, with each durable call failing, or the last before a
  * crash, or before the power goes: none is lost, and none is there twice. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/outbox/due.h"
 #include "tests/unit/store_faults.h"
 

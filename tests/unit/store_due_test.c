@@ -1,5 +1,5 @@
 /* What is due, on disk: parts, giving up, failing disks. */
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "bridge/outbox/file/records/due.h"
 #include "tests/support/folder.h"
 #include "tests/support/test.h"

@@ -1,5 +1,5 @@
 /* verdict_test.c - the table of verdicts, row by row, and when a refused event may try again. */
-#include "bridge/relay/verdict.h"
+#include "bridge/relay/causes/verdict.h"
 #include "tests/support/test.h"
 
 TEST(every_fault_of_kafka_has_its_class) {

@@ -96,7 +96,7 @@ static inline int setup(void **state) {
   snprintf(w->redis_url, sizeof w->redis_url, "unix:%s", w->socket);
   OK(state_open(w->outbox, true, &clock_system, &w->state, &w->err)); /* of the file kind */
   w->request = (struct verify_request){
-      .log = w->mock.log, .clock = &clock_system, .sample = 1000, .pause_ms = 1};
+      .log = w->mock.log, .clock = &clock_system, .sample = 1000, .recheck_ms = 1};
   load(w, "off", NULL);
   *state = w;
   return 0;

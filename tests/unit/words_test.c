@@ -1,4 +1,4 @@
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "tests/support/test.h"
 
 #include <inttypes.h>

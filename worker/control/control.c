@@ -3,7 +3,7 @@
  * The main thread opens and stops them; a crash leaves the file of the socket. */
 #include "worker/control/control.h"
 
-#include "bridge/base/pause.h"
+#include "bridge/base/stop.h"
 #include "worker/control/control_parts.h"
 #include "worker/control/control_tcp.h"
 
@@ -136,7 +136,7 @@ void control_stop(struct control *control) {
     log_write(control->log, LOG_WARNING, "control", "socket_left", NO_FIELDS,
               "The control socket stays: %s", err.text);
   for (int waited = 0; atomic_load(&control->running) > 0 && waited < STOP_MS; waited += 10)
-    pause_ms(10, NULL);
+    sleep_ms(10, NULL);
   if (control->network.daemon) MHD_stop_daemon(control->network.daemon);
   if (control->local.daemon) MHD_stop_daemon(control->local.daemon);
   guests_release(&control->guests);

@@ -3,7 +3,7 @@
  * A thread of each connection; a crash leaves nothing. */
 #include "worker/control/control_call.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/json/json.h"
 
 #define STRANGERS_LIMIT 1000

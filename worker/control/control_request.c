@@ -1,7 +1,7 @@
 /* One request, from its headers to its answer: who may ask what. Which path means what stands in
  * control_routes.c.
  * A thread of each connection; a crash leaves nothing. */
-#include "bridge/base/pause.h"
+#include "bridge/base/stop.h"
 #include "bridge/base/thread.h"
 #include "worker/control/control_parts.h"
 #include "worker/control/control_routes.h"
@@ -171,7 +171,7 @@ static bool begin_walk(struct listener *l) {
     if (atomic_fetch_add(&l->walking, 1) < WALKS_MAX) return true;
     atomic_fetch_sub(&l->walking, 1);
     if (waited >= WALK_WAIT_MS) return false;
-    pause_ms(10, NULL);
+    sleep_ms(10, NULL);
   }
 }
 

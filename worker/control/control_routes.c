@@ -2,7 +2,7 @@
  * A thread of each connection; a crash leaves nothing. */
 #include "worker/control/control_routes.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 #define JSON_TYPE "application/json"
 #define ROUTE_BODY 1   /* takes a request body: ids */

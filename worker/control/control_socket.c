@@ -3,7 +3,7 @@
  * The main thread makes and removes it, any thread asks of peers. */
 #include "worker/control/control_socket.h"
 
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 
 #include <errno.h>
 #include <fcntl.h>

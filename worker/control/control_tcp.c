@@ -2,7 +2,7 @@
  * The main thread; a crash leaves nothing. */
 #include "worker/control/control_tcp.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

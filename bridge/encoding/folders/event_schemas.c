@@ -3,8 +3,8 @@
  * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/folders/event_schemas.h"
 
-#include "bridge/base/denial.h"
-#include "bridge/base/words.h"
+#include "bridge/base/disk/denial.h"
+#include "bridge/base/text/words.h"
 #include "bridge/encoding/folders/commons.h"
 #include "bridge/encoding/folders/schema_files.h"
 

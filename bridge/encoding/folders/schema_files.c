@@ -2,8 +2,8 @@
  * Any thread; a crash leaves nothing. */
 #include "bridge/encoding/folders/schema_files.h"
 
-#include "bridge/base/durable.h"
-#include "bridge/base/words.h"
+#include "bridge/base/disk/durable.h"
+#include "bridge/base/text/words.h"
 #include "bridge/encoding/types/quote.h"
 #include "bridge/encoding/types/schema.h"
 

@@ -2,7 +2,7 @@
  * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/left_out/left_out.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/encoding/types/quote.h"
 
 #define CARRIED                                                                                    \

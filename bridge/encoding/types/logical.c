@@ -3,7 +3,7 @@
 #include "bridge/encoding/types/logical.h"
 
 #include "bridge/base/clock.h"
-#include "bridge/base/escape.h"
+#include "bridge/base/text/escape.h"
 
 #define DAY_US INT64_C(86400000000)
 

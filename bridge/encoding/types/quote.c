@@ -2,7 +2,7 @@
  * Any thread; a crash leaves nothing. */
 #include "bridge/encoding/types/quote.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 void quote_value(struct buffer *out, const struct json_doc *doc, uint32_t node) {
   enum json_type type = (enum json_type)doc->nodes[node].type;

@@ -3,8 +3,8 @@
  * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/values/decode.h"
 
-#include "bridge/base/escape.h"
 #include "bridge/base/table.h"
+#include "bridge/base/text/escape.h"
 #include "bridge/encoding/types/quote.h"
 
 struct decoder {

@@ -3,7 +3,7 @@
  * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/values/encode_parts.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/encoding/types/quote.h"
 
 static void put_path(const struct encoder *e, uint32_t node, struct buffer *text) {

@@ -2,7 +2,7 @@
  * One thread at a time a catalog; a crash leaves nothing. */
 #include "bridge/encoding/values/encode_parts.h"
 
-#include "bridge/base/escape.h"
+#include "bridge/base/text/escape.h"
 
 #include <limits.h>
 #include <math.h>

@@ -3,7 +3,7 @@
  * Any thread. */
 #include "bridge/outbox/memory/memory.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 #include <time.h>
 

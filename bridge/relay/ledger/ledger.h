@@ -7,7 +7,7 @@
 #ifndef BRIDGE_RELAY_LEDGER_H
 #define BRIDGE_RELAY_LEDGER_H
 
-#include "bridge/kafka/cluster.h"
+#include "bridge/kafka/cluster/cluster.h"
 #include "bridge/outbox/manifest.h"
 #include "bridge/outbox/store.h"
 

@@ -29,7 +29,7 @@ static enum status doubt_it(struct publishing *p, int64_t number, int *times, st
     log_write(p->relay->parts.log, LOG_WARNING, "relay", "position_doubted",
               FIELDS(F_INT("batch", number)),
               "Kafka tells a position behind what was committed before; it is asked again");
-  if (pause_ms(DOUBT_MS, &p->stop)) return ST_AGAIN;
+  if (sleep_ms(DOUBT_MS, &p->stop)) return ST_AGAIN;
   return error_set(err, ST_CANCELLED, "stopped while Kafka told a position that is in doubt");
 }
 

@@ -13,7 +13,7 @@
 #ifndef BRIDGE_RELAY_STANDING_H
 #define BRIDGE_RELAY_STANDING_H
 
-#include "bridge/kafka/cluster.h"
+#include "bridge/kafka/cluster/cluster.h"
 #include "bridge/outbox/manifest.h"
 #include "bridge/outbox/store.h"
 

@@ -30,7 +30,7 @@ void give_back_unsent(struct publishing *p);
 /* Until nothing is in flight; false: draining has lasted long enough. */
 bool publish_wait(struct publishing *p);
 
-/* reports.c: the verdict of an entry, and on to the finisher */
+/* delivery_reports.c: the verdict of an entry, and on to the finisher */
 void publish_report(void *publishing, void *item, const struct delivery *delivery);
 /* Known for certain. */
 void judge_item(struct publishing *p, struct item *item, const struct delivery *d);
@@ -53,7 +53,7 @@ void doors_sent(struct publishing *p, unsigned topic);
 /* It told nothing of the doors it passed. */
 void doors_unsent(struct publishing *p, unsigned topic);
 bool may_pass(struct publishing *p, struct item *item); /* doors and waiting keys */
-/* types.c: shows which types of events wait for an id of the registry, and why. */
+/* type_doors.c: shows which types of events wait for an id of the registry, and why. */
 void types_tick(struct publishing *p);
 void key_waits(struct publishing *p, const struct item *item);
 /* Asks for a scan that brings what went back in front of what is newer. */
@@ -77,14 +77,14 @@ void culprits_deny(struct publishing *p, struct item **items, size_t count);
  * these are. */
 size_t culprits_set_apart(struct publishing *p, struct item **items, size_t count);
 
-/* renew.c: a producer that is ours */
+/* renew_producer.c: a producer that is ours */
 enum { RENEW_DISK_MS = 500 };
 bool renew_ready(struct publishing *p); /* made anew when needed; false: not now */
 /* Until the ledger tells; LEDGER_AWAY: draining is over. */
 enum ledger_found renew_until_known(struct publishing *p);
 bool renew_pause(struct relay *r, int64_t ms); /* false: stopping */
 
-/* topics.c */
+/* topics_ready.c */
 void topics_prepare(struct publishing *p);
 void topic_create(struct publishing *p,
                   unsigned topic); /* again, before a probe; failing is fine */

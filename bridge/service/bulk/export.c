@@ -1,7 +1,7 @@
 /* The contents of a selection's dead letters, whole, for a copy before they are purged.
  * Any thread, one at a time a selection; it only reads, so a crash leaves nothing. */
-#include "bridge/base/escape.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/escape.h"
+#include "bridge/base/text/words.h"
 #include "bridge/service/bulk/bulk.h"
 #include "bridge/service/bulk/frozen_selection.h"
 #include "bridge/service/operations.h"

@@ -2,7 +2,7 @@
  * down. A crash before the end leaves a file in tmp and nothing selected.
  * Any thread, one at a time a selection. */
 #include "bridge/base/table.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/service/bulk/bulk.h"
 #include "bridge/service/bulk/frozen_selection.h"
 #include "bridge/service/health/breakdown.h"

@@ -3,8 +3,8 @@
  * Any thread, one at a time a selection. */
 #include "bridge/service/bulk/frozen_selection.h"
 
-#include "bridge/base/escape.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/escape.h"
+#include "bridge/base/text/words.h"
 #include "bridge/json/json.h"
 #include "bridge/service/operations.h"
 

@@ -5,7 +5,7 @@
 #define BRIDGE_SERVICE_CHANGES_LAST_FRAMINGS_H
 
 #include "bridge/base/log.h"
-#include "bridge/kafka/cluster.h"
+#include "bridge/kafka/cluster/cluster.h"
 #include "bridge/outbox/store.h"
 #include "bridge/service/plan/configure.h"
 

@@ -3,7 +3,7 @@
  * Main thread, or the caller's; a crash leaves the old note or the new one. */
 #include "bridge/service/changes/last_schemas.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/encoding/comparing/compatibility.h"
 
 /* Of texts; the rest of a note that may be read is lines without one, which say less of a change.

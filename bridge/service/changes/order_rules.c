@@ -4,7 +4,7 @@
 #include "bridge/service/changes/order_rules.h"
 
 #include "bridge/base/table.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 enum { ENTRIES_READ = 10000, WORDS_MOST = 1500 };
 

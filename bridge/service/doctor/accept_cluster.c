@@ -1,6 +1,6 @@
 /* Makes the cluster now reached the outbox's own. A crash leaves the old note or the new one.
  * One thread. */
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "bridge/outbox/store.h"
 #include "bridge/service/doctor/parts.h"
 #include "bridge/service/operations.h"

@@ -1,7 +1,7 @@
 /* Runs the checks in order and writes what they found; the checks here need nothing outside:
  * settings, routing, schemas, kafka.* settings.
  * One thread; a crash leaves nothing. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/service/doctor/parts.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/plan/key_rules.h"

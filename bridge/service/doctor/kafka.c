@@ -1,7 +1,7 @@
 /* The broker: what it is, what we may do there, and whether all that a relay needs is there.
  * One thread; a crash leaves nothing. */
-#include "bridge/base/durable.h"
-#include "bridge/kafka/remedy.h"
+#include "bridge/base/disk/durable.h"
+#include "bridge/kafka/faults/remedy.h"
 #include "bridge/relay/ledger/standing.h"
 #include "bridge/service/doctor/parts.h"
 

@@ -14,7 +14,7 @@
  * the same command again, or the next start, goes on.
  * One thread. */
 #include "bridge/service/doctor/new_id.h"
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/typed_hint.h"
 

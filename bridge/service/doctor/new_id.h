@@ -5,7 +5,7 @@
 #define BRIDGE_SERVICE_DOCTOR_NEW_ID_H
 
 #include "bridge/base/table.h"
-#include "bridge/kafka/cluster.h"
+#include "bridge/kafka/cluster/cluster.h"
 #include "bridge/outbox/manifest.h"
 #include "bridge/service/doctor/doctor.h"
 #include "bridge/service/parts.h"

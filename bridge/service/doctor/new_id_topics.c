@@ -1,6 +1,6 @@
 /* What the topics know of the entries of an outbox that is to go on under a new id.
  * One thread; a crash leaves nothing. */
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "bridge/kafka/reader.h"
 #include "bridge/service/doctor/new_id.h"
 

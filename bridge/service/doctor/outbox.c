@@ -1,7 +1,7 @@
 /* The outbox, what it lies on can do, and who holds it.
  * One thread; a crash leaves what store_examine tries, which the next holder of the lock removes.
  */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/outbox/store.h"
 #include "bridge/service/doctor/parts.h"
 #include "bridge/service/health/health_rules.h"

@@ -7,7 +7,7 @@
 #ifndef BRIDGE_SERVICE_DOCTOR_PARTS_H
 #define BRIDGE_SERVICE_DOCTOR_PARTS_H
 
-#include "bridge/kafka/cluster.h"
+#include "bridge/kafka/cluster/cluster.h"
 #include "bridge/keys/keys.h"
 #include "bridge/outbox/store.h"
 #include "bridge/routing/routing.h"

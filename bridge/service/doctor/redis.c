@@ -1,6 +1,6 @@
 /* Redis as idempotency keys need it, and the clocks.
  * One thread; a crash leaves nothing. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/service/doctor/parts.h"
 
 #define SKEW_MAX_US (5 * INT64_C(1000000))

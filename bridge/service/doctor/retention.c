@@ -1,7 +1,7 @@
 /* Topics whose records bear the times of their events: what waits may be older than the topic keeps
  * anything, and would be removed as soon as it is there. Bounded: the oldest entries.
  * One thread; a crash leaves nothing. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/service/doctor/parts.h"
 
 enum { ENTRIES_READ = 1000, ANSWER_MS = 5000 };

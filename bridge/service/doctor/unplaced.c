@@ -2,7 +2,7 @@
  * dropped. Bounded: the oldest entries, and a few paths of each type.
  * One thread; a crash leaves nothing. */
 #include "bridge/service/unplaced.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/service/doctor/parts.h"
 
 enum { ENTRIES_READ = 1000, PATHS_SHOWN = 20 };

@@ -1,7 +1,7 @@
 /* Checks id, name and payload of a new event, warns if the relay would set it aside, and writes it
  * durably under a free name.
  * Any thread; a crash leaves the entry whole, or not there. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/unplaced.h"
 

@@ -2,7 +2,7 @@
  * Any thread; a crash leaves nothing. */
 #include "bridge/service/entries/excerpt.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 enum { BEFORE = 48, AFTER = 28 }; /* characters; what is escaped takes more room */
 

@@ -1,7 +1,7 @@
 /* One entry whole: what it is, where it stands, and what is wrong with it.
  * Any thread; a crash leaves nothing. */
-#include "bridge/base/words.h"
-#include "bridge/relay/verdict.h"
+#include "bridge/base/text/words.h"
+#include "bridge/relay/causes/verdict.h"
 #include "bridge/service/entries/excerpt.h"
 #include "bridge/service/entries/lookup.h"
 #include "bridge/service/unplaced.h"

@@ -1,6 +1,6 @@
 /* GET /metrics: all of this moment that is not counted on the way.
  * Any thread; a crash leaves nothing. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/service/health/account.h"
 #include "bridge/service/health/dead_counts.h"
 #include "bridge/service/operations.h"

@@ -2,7 +2,7 @@
  * with the errors of dead letters if asked.
  * Any thread; a crash leaves nothing. */
 #include "bridge/base/table.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/service/health/health_rules.h"
 #include "bridge/service/health/unplaced.h"
 #include "bridge/service/typed_hint.h"

@@ -2,7 +2,7 @@
  * Any thread; a crash leaves nothing. */
 #include "bridge/service/health/health_rules.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 #include <inttypes.h>
 

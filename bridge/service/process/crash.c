@@ -3,7 +3,7 @@
  * is all that lasts. */
 #include "bridge/service/process/crash.h"
 
-#include "bridge/base/escape.h"
+#include "bridge/base/text/escape.h"
 #include "bridge/base/thread.h"
 #include <errno.h>
 #include <signal.h>

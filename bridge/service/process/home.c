@@ -2,7 +2,7 @@
  * Any thread. */
 #include "bridge/service/process/home.h"
 
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "bridge/outbox/store.h"
 
 #include <errno.h>

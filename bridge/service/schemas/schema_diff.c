@@ -1,7 +1,7 @@
 /* Tells what changed between two sets of schemas.
  * The caller's thread; a crash leaves nothing. */
-#include "bridge/base/durable.h"
-#include "bridge/base/words.h"
+#include "bridge/base/disk/durable.h"
+#include "bridge/base/text/words.h"
 #include "bridge/encoding/comparing/difference.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/schemas/schemas_parts.h"

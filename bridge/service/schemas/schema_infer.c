@@ -1,6 +1,6 @@
 /* Reads entries of one name, without taking any into hand, and has a schema proposed from them.
  * The caller's thread; a crash leaves nothing. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/encoding/infer/infer.h"
 #include "bridge/outbox/store.h"
 #include "bridge/service/plan/configure.h"

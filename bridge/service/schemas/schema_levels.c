@@ -1,6 +1,6 @@
 /* Holds two sets of schemas against each other, by a compatibility level.
  * The caller's thread; a crash leaves nothing. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/encoding/comparing/compatibility.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/schemas/schemas_parts.h"

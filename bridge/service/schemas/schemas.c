@@ -3,8 +3,8 @@
  * One thread; a crash leaves each frozen schema whole, or not there. */
 #include "bridge/service/schemas/schemas_parts.h"
 
-#include "bridge/base/durable.h"
-#include "bridge/base/words.h"
+#include "bridge/base/disk/durable.h"
+#include "bridge/base/text/words.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/plan/framings.h"
 

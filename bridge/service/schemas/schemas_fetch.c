@@ -1,7 +1,7 @@
 /* What the registry has under the subjects of our events, as a folder of schemas: the newest
  * version of each, older ones in its history. The command's one thread; a crash leaves a part of
  * that folder, which is the caller's. */
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "bridge/registry/registry.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/plan/subjects.h"

@@ -1,6 +1,6 @@
 /* The schemas by which a running worker writes and wrote, for whoever has a record's fingerprint.
  * Any thread; a crash leaves nothing. */
-#include "bridge/base/escape.h"
+#include "bridge/base/text/escape.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/schemas/schemas_parts.h"
 

@@ -2,7 +2,7 @@
  * Any thread; a crash leaves nothing. */
 #include "bridge/service/topics/explain.h"
 
-#include "bridge/kafka/cluster.h"
+#include "bridge/kafka/cluster/cluster.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/plan/configure.h"
 #include "bridge/service/plan/foresee.h"

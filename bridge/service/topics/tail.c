@@ -3,8 +3,8 @@
  * One thread; a crash leaves nothing. */
 #include "bridge/service/topics/tail.h"
 
-#include "bridge/base/escape.h"
-#include "bridge/kafka/cluster.h"
+#include "bridge/base/text/escape.h"
+#include "bridge/kafka/cluster/cluster.h"
 #include "bridge/kafka/reader.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/plan/configure.h"

@@ -1,7 +1,7 @@
 /* How every check says what it found; what it suspects, and the pause before it looks again.
  * One thread; it only reads, so a crash leaves nothing. */
-#include "bridge/base/pause.h"
-#include "bridge/base/words.h"
+#include "bridge/base/stop.h"
+#include "bridge/base/text/words.h"
 #include "bridge/service/verify/parts.h"
 
 #define PAUSE_MS 1500
@@ -23,7 +23,7 @@ void verify_next(struct verify *v, const char *fmt, ...) {
 }
 
 void verify_pause(const struct verify *v) {
-  pause_ms(v->request->pause_ms ? v->request->pause_ms : PAUSE_MS, NULL);
+  sleep_ms(v->request->recheck_ms ? v->request->recheck_ms : PAUSE_MS, NULL);
 }
 
 void suspects_add(struct suspects *s, struct span id, struct span place) {

@@ -1,6 +1,6 @@
 /* Does Redis remember what was published last?
  * One thread; it only reads, so a crash leaves nothing. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/service/verify/parts.h"
 
 struct asked {

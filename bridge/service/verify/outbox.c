@@ -1,7 +1,7 @@
 /* What lies in the outbox: all in its place, no id twice, none that would be dropped as a
  * duplicate.
  * One thread; it only reads, so a crash leaves nothing. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/outbox/survey.h"
 #include "bridge/service/verify/parts.h"
 

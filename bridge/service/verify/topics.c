@@ -1,6 +1,6 @@
 /* What the topics hold: each id once, those of the last batches, none that is dead or waits.
  * One thread; it only reads, so a crash leaves nothing. */
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/kafka/reader.h"
 #include "bridge/service/verify/parts.h"
 

@@ -1,7 +1,7 @@
 /* Runs the comparisons in order and writes what they found.
  * One thread; it only reads, so a crash leaves nothing. */
-#include "bridge/base/durable.h"
-#include "bridge/kafka/remedy.h"
+#include "bridge/base/disk/durable.h"
+#include "bridge/kafka/faults/remedy.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/verify/parts.h"
 

@@ -20,10 +20,10 @@ struct verify_request {
   const struct settings *settings;
   struct log *log;
   const struct clock *clock;
-  bool full;        /* the topics and the outbox whole */
-  uint64_t sample;  /* else so many records of each partition, the last ones, */
-  size_t entries;   /* and so many entries of each place; 0: VERIFY_ENTRIES */
-  int64_t pause_ms; /* before what looks wrong is looked at again; 0: 1500 */
+  bool full;          /* the topics and the outbox whole */
+  uint64_t sample;    /* else so many records of each partition, the last ones, */
+  size_t entries;     /* and so many entries of each place; 0: VERIFY_ENTRIES */
+  int64_t recheck_ms; /* before what looks wrong is looked at again; 0: 1500 */
   void (*progress)(void *ctx, uint64_t done,
                    uint64_t total); /* offsets of the topics read; may be NULL */
   void *progress_ctx;

@@ -2,7 +2,7 @@
  * since a chmod, a touch, a hard link made by a backup or the same bytes written again change it
  * too: then the event inside decides.
  * Any thread; it only reads, so a crash leaves nothing. */
-#include "bridge/base/pause.h"
+#include "bridge/base/stop.h"
 #include "bridge/event/same.h"
 #include "bridge/outbox/file/entry/entry_file.h"
 
@@ -66,7 +66,7 @@ enum status fs_same(struct fs_site *s, struct fs_desk *d, int folder, const char
                     struct error *err) {
   enum status st = look_inside(s, d, folder, shown, name, ref, how, err);
   for (unsigned tries = 0; st == ST_AGAIN && tries < WRITTEN_TRIES; tries++) {
-    pause_ms(WRITTEN_WAIT_MS, NULL);
+    sleep_ms(WRITTEN_WAIT_MS, NULL);
     st = look_inside(s, d, folder, shown, name, ref, how, err);
   }
   if (st != ST_AGAIN) return st;

@@ -2,8 +2,8 @@
  * A crash leaves nothing. */
 #include "bridge/outbox/file/moves/leftover.h"
 
-#include "bridge/base/escape.h"
 #include "bridge/base/table.h"
+#include "bridge/base/text/escape.h"
 #include "bridge/outbox/file/site/site.h"
 
 #include <dirent.h>

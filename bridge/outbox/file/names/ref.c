@@ -3,7 +3,7 @@
  * It changes nothing that a crash could leave. */
 #include "bridge/outbox/file/names/ref.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 enum { INODE, SIZE, CTIME, YOUNG }; /* entry_ref.own */
 

@@ -1,7 +1,7 @@
 /* What a doctor is told of the place: may its folders be written, and does their file system do
  * what moves need? Any thread; a crash leaves a file or two in tmp, which the next holder of the
  * lock removes. */
-#include "bridge/base/denial.h"
+#include "bridge/base/disk/denial.h"
 #include "bridge/outbox/file/site/site.h"
 
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* Disk kept for one manifest: on a full disk publishing is what frees space, and it needs a
  * manifest first. A crash may leave it unmade; the next batch that is settled makes it.
  * One thread at a time, the publisher's or the finisher's. */
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "bridge/outbox/file/records/journal.h"
 
 #include <fcntl.h>

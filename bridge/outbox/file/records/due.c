@@ -4,10 +4,10 @@
  * One thread at a time, but for the questions that due.h names. */
 #include "bridge/outbox/file/records/due.h"
 
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "bridge/base/table.h"
+#include "bridge/base/text/words.h"
 #include "bridge/base/thread.h"
-#include "bridge/base/words.h"
 
 #include <dirent.h>
 #include <errno.h>

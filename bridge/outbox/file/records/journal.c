@@ -3,9 +3,9 @@
  * Any thread reads. */
 #include "bridge/outbox/file/records/journal.h"
 
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "bridge/base/table.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* Text of a manifest, both ways. It may be read by a later release, and by people.
  * Any thread; a crash leaves nothing. */
-#include "bridge/base/escape.h"
 #include "bridge/base/table.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/escape.h"
+#include "bridge/base/text/words.h"
 #include "bridge/outbox/file/names/ref.h"
 #include "bridge/outbox/file/records/journal.h"
 

@@ -1,7 +1,7 @@
 /* The notes of an outbox as files of .busbridge. Written by the holder of the lock, read by
  * anybody; a crash leaves the old one or the new one.
  * Any thread. */
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "bridge/outbox/file/site/state.h"
 
 static const char *const files[] = {

@@ -2,7 +2,7 @@
  * or not at all, but for half a line at its end. */
 #include "bridge/outbox/file/records/selections.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/outbox/file/site/site.h"
 
 #include <dirent.h>

@@ -1,7 +1,7 @@
 /* Which folder the typed side is: manifests name its entries by place alone, and another folder may
  * be named by now.
  * The owner's thread, at its start. A crash leaves the old note or the new one. */
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "bridge/outbox/file/names/ref.h"
 #include "bridge/outbox/file/records/journal.h"
 #include "bridge/outbox/file/site/site.h"

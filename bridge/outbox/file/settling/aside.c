@@ -4,7 +4,7 @@
 #include "bridge/outbox/file/settling/aside.h"
 #include "bridge/event/same.h"
 
-#include "bridge/base/words.h"
+#include "bridge/base/text/words.h"
 #include "bridge/outbox/file/settling/finish.h"
 
 #include <errno.h>

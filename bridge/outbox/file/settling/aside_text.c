@@ -1,7 +1,7 @@
 /* A row of .busbridge/aside, both ways.
  * Any thread; a crash leaves nothing. */
-#include "bridge/base/escape.h"
-#include "bridge/base/words.h"
+#include "bridge/base/text/escape.h"
+#include "bridge/base/text/words.h"
 #include "bridge/outbox/file/names/folder.h"
 #include "bridge/outbox/file/settling/aside.h"
 

@@ -2,8 +2,8 @@
  * file whose first line tells its own form is asked too. Both come before anything is made or
  * changed. Any thread; it only reads, so a crash leaves nothing. */
 #include "bridge/outbox/file/site/forms.h"
-#include "bridge/base/durable.h"
-#include "bridge/base/words.h"
+#include "bridge/base/disk/durable.h"
+#include "bridge/base/text/words.h"
 
 #include <dirent.h>
 #include <fcntl.h>

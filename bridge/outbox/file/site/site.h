@@ -5,7 +5,7 @@
 #ifndef BRIDGE_OUTBOX_FILE_SITE_SITE_H
 #define BRIDGE_OUTBOX_FILE_SITE_SITE_H
 
-#include "bridge/base/durable.h"
+#include "bridge/base/disk/durable.h"
 #include "bridge/base/thread.h"
 #include "bridge/outbox/file/names/ref.h"
 #include "bridge/outbox/file/site/state.h"

@@ -3,11 +3,11 @@
  * One thread, but for the questions that state.h names. */
 #include "bridge/outbox/file/site/state.h"
 
-#include "bridge/base/denial.h"
-#include "bridge/base/durable.h"
-#include "bridge/base/pause.h"
+#include "bridge/base/disk/denial.h"
+#include "bridge/base/disk/durable.h"
+#include "bridge/base/stop.h"
+#include "bridge/base/text/words.h"
 #include "bridge/base/thread.h"
-#include "bridge/base/words.h"
 #include "bridge/outbox/file/site/forms.h"
 #include "bridge/outbox/rules.h"
 
@@ -299,7 +299,7 @@ enum status state_lock(struct state *s, int64_t wait_ms, struct error *err) {
     if (st == ST_OK) break;
     if (st != ST_AGAIN) return st;
     if (waited >= wait_ms) return busy(s, err);
-    pause_ms(POLL_MS, NULL);
+    sleep_ms(POLL_MS, NULL);
   }
   enum status st = check_forms(s, s->folder, err); /* its last holder may have been a later one */
   if (st == ST_OK) st = sign(s, err);
