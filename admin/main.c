@@ -26,7 +26,7 @@ static void choose_locale(void) {
   if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0) setlocale(LC_CTYPE, "C.UTF-8");
 }
 
-static void release(struct admin *a) {
+static void release_all(struct admin *a) {
   log_close(a->log);
   settings_free(a->settings);
   buffer_release(&a->out);
@@ -87,6 +87,6 @@ int main(int argc, char **argv) {
   interrupts_catch();
   int code = run_line(&a, argc - 1, argv + 1);
   int written = admin_flush(&a);
-  release(&a);
+  release_all(&a);
   return written != CODE_OK ? written : code;
 }

@@ -15,7 +15,7 @@ struct state {
   char stopped_by[16], reason[400], next[400];
 };
 
-static int64_t member(const struct json_doc *doc, const char *key) {
+static int64_t int_member(const struct json_doc *doc, const char *key) {
   int64_t n = 0;
   uint32_t node = json_member(doc, 0, key);
   return node != JSON_NONE && json_int(doc, node, &n) ? n : 0;
@@ -42,13 +42,13 @@ static enum status look_at_flush(struct service *service, uint64_t id, struct st
   if (st == ST_OK) st = json_scan(&doc, buffer_span(&json), err);
   if (st == ST_OK) {
     *s = (struct state){.finished = flag(&doc, "finished"),
-                        .published = member(&doc, "published"),
-                        .duplicates = member(&doc, "duplicates"),
-                        .retried = member(&doc, "retried"),
-                        .dead = member(&doc, "dead"),
-                        .left = member(&doc, "left"),
-                        .total = member(&doc, "total"),
-                        .aside = member(&doc, "aside")};
+                        .published = int_member(&doc, "published"),
+                        .duplicates = int_member(&doc, "duplicates"),
+                        .retried = int_member(&doc, "retried"),
+                        .dead = int_member(&doc, "dead"),
+                        .left = int_member(&doc, "left"),
+                        .total = int_member(&doc, "total"),
+                        .aside = int_member(&doc, "aside")};
     read_text(&doc, "stopped_by", s->stopped_by, sizeof s->stopped_by);
     read_text(&doc, "reason", s->reason, sizeof s->reason);
     read_text(&doc, "next", s->next, sizeof s->next);
@@ -64,7 +64,7 @@ static enum status begin_flush(struct service *service, uint64_t *id, struct err
   struct flush_request request = {.patient = true};
   enum status st = service_flush(service, &request, &json, err);
   if (st == ST_OK) st = json_scan(&doc, buffer_span(&json), err);
-  if (st == ST_OK) *id = (uint64_t)member(&doc, "flush");
+  if (st == ST_OK) *id = (uint64_t)int_member(&doc, "flush");
   json_doc_release(&doc);
   buffer_release(&json);
   return st;

@@ -41,8 +41,8 @@ static enum status gather_ids(int count, char **words, struct buffer *ids, struc
   return interrupts() ? error_set(err, ST_CANCELLED, "interrupted; nothing was changed") : st;
 }
 
-static enum status freeze(struct bulk_going *g, const struct selection *selection, int count,
-                          char **words, struct error *err) {
+static enum status freeze_selection(struct bulk_going *g, const struct selection *selection,
+                                    int count, char **words, struct error *err) {
   const struct bulk *b = g->bulk;
   struct buffer ids = {0};
   struct bulk_request request = {.purge = b->purge,
@@ -165,7 +165,7 @@ static int begin_bulk(struct bulk_going *g, const struct selection *selection, i
                       char **words) {
   struct bulk *b = g->bulk;
   struct error err = {0};
-  if (freeze(g, selection, count, words, &err) != ST_OK) return fail(b->admin, &err);
+  if (freeze_selection(g, selection, count, words, &err) != ST_OK) return fail(b->admin, &err);
   bulk_missing(g);
   if (b->dry_run) {
     if (strcmp(b->format, "json") == 0)

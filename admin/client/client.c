@@ -262,8 +262,8 @@ static const char *bulk_path(bool purge) {
   return purge ? "/v1/purge" : "/v1/replay";
 }
 
-static enum status freeze(struct client *c, const struct bulk_request *r, struct buffer *json,
-                          struct error *err) {
+static enum status ask_freeze(struct client *c, const struct bulk_request *r, struct buffer *json,
+                              struct error *err) {
   if (c->service) return service_bulk_freeze(c->service, r, json, err);
   path(c, "%s?all=%d&dry_run=%d%s&", bulk_path(r->purge), r->all, r->dry_run,
        r->force ? "&force=1" : "");
@@ -274,7 +274,7 @@ static enum status freeze(struct client *c, const struct bulk_request *r, struct
 enum status client_bulk_freeze(struct client *c, const struct bulk_request *r, struct buffer *json,
                                struct error *err) {
   patience_begin(c->admin);
-  enum status st = freeze(c, r, json, err);
+  enum status st = ask_freeze(c, r, json, err);
   patience_end(c->admin);
   return st;
 }

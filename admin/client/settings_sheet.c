@@ -99,8 +99,9 @@ static bool is_of(const char *key, const char *const *of) {
 }
 
 /* One direction finds what differs and what is there alone, the other what is here alone. */
-static size_t compare(struct admin *a, const struct settings_sheet *worker,
-                      const struct settings_sheet *local, const char *const *of, bool only_here) {
+static size_t compare_sheets(struct admin *a, const struct settings_sheet *worker,
+                             const struct settings_sheet *local, const char *const *of,
+                             bool only_here) {
   const struct settings_sheet *from = only_here ? local : worker;
   size_t found = 0;
   for (size_t i = 0; i < from->count; i++) {
@@ -122,7 +123,8 @@ void settings_sheet_compare(struct admin *a, const struct settings_sheet *worker
   struct settings_sheet local = {0};
   struct error err = {0};
   if (settings_sheet_local(a, &local, &err) == ST_OK) {
-    size_t found = compare(a, worker, &local, of, false) + compare(a, worker, &local, of, true);
+    size_t found =
+        compare_sheets(a, worker, &local, of, false) + compare_sheets(a, worker, &local, of, true);
     if (found > DIFFERENCES_SHOWN)
       note(a, "%zu settings differ between the worker and here", found);
   }

@@ -27,7 +27,7 @@ static bool meant(const char *key, const char *word) {
   return strncmp(key, word, len) == 0 && (key[len] == '\0' || key[len] == '.');
 }
 
-static enum status unknown(const char *word, struct error *err) {
+static enum status unknown_verb(const char *word, struct error *err) {
   const char *names[SETTING_COUNT + 1];
   for (int i = 0; i < SETTING_COUNT; i++) names[i] = setting_row((enum setting)i)->key;
   names[SETTING_COUNT] = "check"; /* the word that is not a key */
@@ -55,7 +55,7 @@ static enum status keep_value(struct settings_sheet *s, bool changed, int count,
   }
   s->count = kept;
   for (int w = 0; w < count; w++)
-    if (!used[w] && strncmp(words[w], "kafka.", 6) != 0) return unknown(words[w], err);
+    if (!used[w] && strncmp(words[w], "kafka.", 6) != 0) return unknown_verb(words[w], err);
   return ST_OK;
 }
 

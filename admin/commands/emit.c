@@ -6,7 +6,7 @@
 #include "admin/input/payload.h"
 #include "bridge/service/service.h"
 
-static void report(struct admin *a, const struct json_doc *doc) {
+static void report_emitted(struct admin *a, const struct json_doc *doc) {
   struct buffer text = {0};
   if (answer_text(doc, 0, "warning", &text)) note(a, "warning: %s", buffer_z(&text));
   answer_text(doc, 0, "id", &a->out);
@@ -25,7 +25,7 @@ static enum status emit(struct admin *a, const struct emit_request *request, str
   if (st == ST_NOT_FOUND) err->status = ST_IO;
   if (st == ST_OK) st = service_emit(service, request, &json, err);
   if (st == ST_OK) st = answer_scan(&doc, buffer_span(&json), err);
-  if (st == ST_OK) report(a, &doc);
+  if (st == ST_OK) report_emitted(a, &doc);
   service_close(service, 0);
   json_doc_release(&doc);
   buffer_release(&json);

@@ -49,7 +49,8 @@ static bool leave(struct following *f, uint64_t id) {
   return false;
 }
 
-static enum status follow(struct following *f, uint64_t id, uint64_t limit, struct error *err) {
+static enum status follow_flush(struct following *f, uint64_t id, uint64_t limit,
+                                struct error *err) {
   int wait = POLL_FIRST_MS;
   interrupts_counted();
   progress_init(&f->bar, STDERR_FILENO, f->admin->interactive, "flush", f->admin->clock);
@@ -121,7 +122,7 @@ static int flush_now(struct following *f, const struct flush_request *request, b
   if (st == ST_OK) st = answer_scan(&f->doc, buffer_span(&answer), &err);
   if (st == ST_OK) {
     id = (uint64_t)answer_int(&f->doc, 0, "flush", 0);
-    st = follow(f, id, request->limit, &err);
+    st = follow_flush(f, id, request->limit, &err);
     progress_end(&f->bar);
   }
   buffer_release(&answer);

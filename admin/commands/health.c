@@ -142,7 +142,8 @@ static void print_detail(struct admin *a, const struct json_doc *doc) {
                 answer_bool(doc, 0, "worker") ? "running" : "none");
 }
 
-static void print(struct admin *a, const struct json_doc *doc, int64_t state, bool detailed) {
+static void print_health(struct admin *a, const struct json_doc *doc, int64_t state,
+                         bool detailed) {
   print_first_line(a, doc, state);
   buffer_printf(&a->out, "Processed events: %" PRId64 "\n", answer_int(doc, 0, "processed", 0));
   print_figures(&a->out, "Commands", doc, "commands");
@@ -152,7 +153,7 @@ static void print(struct admin *a, const struct json_doc *doc, int64_t state, bo
 }
 
 /* Whoever asks wants an answer in the form of a plugin, also when there is none. */
-static int unknown(struct admin *a, const struct error *err) {
+static int health_unknown(struct admin *a, const struct error *err) {
   size_t from = a->out.len + strlen("OUTBOX UNKNOWN - ");
   buffer_add_z(&a->out, "OUTBOX UNKNOWN - ");
   text_printable(&a->out, span_of(err->text));
@@ -167,7 +168,7 @@ static int health(struct admin *a, bool detailed, bool as_json) {
   struct buffer json = {0};
   struct json_doc doc = {0};
   int64_t state = UNKNOWN;
-  if (!admin_settings(a, &err)) return unknown(a, &err);
+  if (!admin_settings(a, &err)) return health_unknown(a, &err);
   enum status st = client_open(a, SERVICE_INSPECT, &client, &err);
   if (st == ST_OK) st = client_health(client, detailed, &json, &err);
   if (st == ST_OK) st = answer_scan(&doc, buffer_span(&json), &err);
@@ -177,10 +178,10 @@ static int health(struct admin *a, bool detailed, bool as_json) {
     if (as_json) {
       output_json(&doc, 0, &a->out);
     } else {
-      print(a, &doc, state, detailed);
+      print_health(a, &doc, state, detailed);
     }
   } else {
-    state = unknown(a, &err);
+    state = health_unknown(a, &err);
   }
   client_close(client);
   json_doc_release(&doc);

@@ -153,8 +153,8 @@ static void end_stream(struct stream *s) {
 
 /* ---- one that came whole ---- */
 
-static enum status print(struct admin *a, const char *format, const struct json_doc *doc,
-                         uint64_t *shown, struct error *err) {
+static enum status print_entries(struct admin *a, const char *format, const struct json_doc *doc,
+                                 uint64_t *shown, struct error *err) {
   uint32_t entries = answer_node(doc, 0, "entries");
   if (entries == JSON_NONE || doc->nodes[entries].type != JSON_ARRAY)
     return error_set(err, ST_INVALID, "The answer has no entries");
@@ -215,7 +215,7 @@ static enum status ask_list(struct client *client, const struct list_request *re
   enum status st = client_list(client, &own, json, err);
   if (st == ST_OK) st = answer_scan(doc, buffer_span(json), err);
   if (st != ST_OK) return st;
-  if (!streamed) return print(stream->a, stream->format, doc, &stream->shown, err);
+  if (!streamed) return print_entries(stream->a, stream->format, doc, &stream->shown, err);
   end_stream(stream);
   return ST_OK;
 }

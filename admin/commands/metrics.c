@@ -47,7 +47,7 @@ static void print_account(struct admin *a, const struct json_doc *doc) {
   buffer_release(&since);
 }
 
-static void print(struct admin *a, const struct json_doc *doc) {
+static void print_metrics(struct admin *a, const struct json_doc *doc) {
   struct buffer since = {0};
   if (answer_text(doc, 0, "since", &since)) {
     buffer_printf(&a->out, "Window since %s (", buffer_z(&since));
@@ -87,7 +87,7 @@ static int metrics(struct admin *a, bool reset, enum form form) {
   else if (form == FORM_JSON)
     output_json(&doc, 0, &a->out);
   else
-    print(a, &doc);
+    print_metrics(a, &doc);
   if (st == ST_OK && reset) note(a, "a new window begins now; this was the last one");
   client_close(client);
   json_doc_release(&doc);

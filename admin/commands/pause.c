@@ -18,7 +18,7 @@ static void add_pause(struct buffer *out, const struct json_doc *doc) {
   }
 }
 
-static void report(struct admin *a, const struct json_doc *doc) {
+static void report_pause(struct admin *a, const struct json_doc *doc) {
   bool paused = answer_bool(doc, 0, "paused"), changed = answer_bool(doc, 0, "changed");
   bool worker = answer_bool(doc, 0, "worker");
   char number[NUMBER_TEXT], entries[NUMBER_TEXT + 20] = "";
@@ -58,7 +58,7 @@ static int change(struct admin *a, pause_fn call, const char *reason, bool as_js
   } else if (as_json) {
     output_json(&doc, 0, &a->out);
   } else {
-    report(a, &doc);
+    report_pause(a, &doc);
   }
   client_close(client);
   json_doc_release(&doc);

@@ -15,7 +15,7 @@ struct replaying {
   int code; /* of the first failure */
 };
 
-static void report(struct replaying *r, const struct buffer *json) {
+static void report_replayed(struct replaying *r, const struct buffer *json) {
   struct json_doc doc = {0};
   struct buffer id = {0}, name = {0}, line = {0};
   if (r->json) {
@@ -41,7 +41,7 @@ static void replay_one(struct replaying *r, const char *id) {
   struct replay_request request = {.id = id, .force = r->force, .by = &r->admin->caller};
   if (client_replay(r->client, &request, &json, &err) == ST_OK) {
     r->done++;
-    report(r, &json);
+    report_replayed(r, &json);
   } else {
     int code = fail(r->admin, &err);
     if (r->failed++ == 0) r->code = code;

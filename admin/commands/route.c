@@ -71,7 +71,7 @@ static void partition_line(struct admin *a, const struct json_doc *doc) {
     line(a, doc, "partition", "kafka", NULL);
 }
 
-static void print(struct admin *a, const struct json_doc *doc) {
+static void print_way(struct admin *a, const struct json_doc *doc) {
   line(a, doc, "event", "event", NULL);
   line(a, doc, "reason", "reason", NULL);
   line(a, doc, "error", "error", NULL);
@@ -112,7 +112,7 @@ static int explain(struct admin *a, const char *name, const char *file, bool as_
     st = route_explain(a->settings, span_of(name), buffer_span(&payload), &goes, &json, &err);
   if (st == ST_OK) st = answer_scan(&doc, buffer_span(&json), &err);
   if (st == ST_OK && as_json) output_json(&doc, 0, &a->out);
-  if (st == ST_OK && !as_json) print(a, &doc);
+  if (st == ST_OK && !as_json) print_way(a, &doc);
   if (st == ST_OK && admin_flush(a) == CODE_OK) {
     note_doubt(a, &doc);
     note_worker(a);

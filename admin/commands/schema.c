@@ -18,7 +18,7 @@ static const struct verb {
 };
 #define VERBS (sizeof verbs / sizeof *verbs)
 
-static const struct verb *wrong(const struct admin *a, const char *word) {
+static const struct verb *wrong_verb(const struct admin *a, const char *word) {
   const char *words[VERBS];
   for (size_t i = 0; i < VERBS; i++) words[i] = verbs[i].word;
   const char *near = word_nearest(word, words, VERBS);
@@ -44,17 +44,17 @@ static const struct verb *verb_of(const struct schema_call *c, const char *word)
   const struct verb *verb = NULL;
   for (size_t i = 0; i < VERBS && !verb; i++)
     if (strcmp(word, verbs[i].word) == 0) verb = &verbs[i];
-  if (!verb) return wrong(c->a, word);
+  if (!verb) return wrong_verb(c->a, word);
   bool check = verb->run == schema_check, reg = verb->run == schema_register;
-  if (c->dry_run && !reg) return wrong(c->a, word);
-  if (*c->export && verb->run != schema_export) return wrong(c->a, word);
-  if ((c->type || c->write) && verb->run != schema_infer) return wrong(c->a, word);
+  if (c->dry_run && !reg) return wrong_verb(c->a, word);
+  if (*c->export && verb->run != schema_export) return wrong_verb(c->a, word);
+  if ((c->type || c->write) && verb->run != schema_infer) return wrong_verb(c->a, word);
   bool diff = verb->run == schema_diff && !c->all;
-  if (c->level && !check) return wrong(c->a, word);
+  if (c->level && !check) return wrong_verb(c->a, word);
   if (is_against(c) || c->level)
-    return (check || diff) && against_is_sound(c) ? verb : wrong(c->a, word);
-  if (c->all) return (check || reg) && !c->count ? verb : wrong(c->a, word);
-  return c->count < verb->least || c->count > verb->most ? wrong(c->a, word) : verb;
+    return (check || diff) && against_is_sound(c) ? verb : wrong_verb(c->a, word);
+  if (c->all) return (check || reg) && !c->count ? verb : wrong_verb(c->a, word);
+  return c->count < verb->least || c->count > verb->most ? wrong_verb(c->a, word) : verb;
 }
 
 #define EXPORT_FORMATS "jsonschema|asyncapi"

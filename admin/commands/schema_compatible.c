@@ -31,7 +31,7 @@ static void note_gone(const struct admin *a, const struct json_doc *doc) {
   }
 }
 
-static void print(struct schema_call *c, const struct json_doc *doc) {
+static void print_findings(struct schema_call *c, const struct json_doc *doc) {
   struct admin *a = c->a;
   char count[COUNTED_TEXT];
   uint32_t node = JSON_NONE;
@@ -60,7 +60,7 @@ enum status schema_compatible(struct schema_call *c, const char *event, struct e
     st = schemas_compatible(c->schemas, past.schemas, c->level, span_of(event), &json, err);
   if (st == ST_OK) schema_past_names(&past, &json);
   if (st == ST_OK) st = answer_scan(&doc, buffer_span(&json), err);
-  if (st == ST_OK) print(c, &doc);
+  if (st == ST_OK) print_findings(c, &doc);
   if (st == ST_INVALID) err->status = st = ST_IO; /* a schema is wrong, not the command line */
   json_doc_release(&doc);
   buffer_release(&json);

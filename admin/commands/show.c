@@ -200,7 +200,7 @@ static void beginning_lines(struct sheet *s) {
   buffer_release(&text);
 }
 
-static void print(struct admin *a, const struct json_doc *doc) {
+static void print_entry(struct admin *a, const struct json_doc *doc) {
   struct sheet s = {a, doc};
   line(&s, "id", "id");
   line(&s, "name", "name");
@@ -245,7 +245,7 @@ static int show_entry(struct admin *a, const struct show_request *request, bool 
   else if (st == ST_OK)
     st = answer_scan(&doc, buffer_span(&answer), &err);
   if (st == ST_OK && !request->raw && json) output_json(&doc, 0, &a->out);
-  if (st == ST_OK && !request->raw && !json) print(a, &doc);
+  if (st == ST_OK && !request->raw && !json) print_entry(a, &doc);
   int code = st == ST_OK ? CODE_OK : fail(a, &err);
   client_close(client);
   json_doc_release(&doc);

@@ -21,7 +21,7 @@ struct tailing {
 };
 
 /* One record; false when it is over. */
-static bool step(struct tailing *t, struct error *err) {
+static bool show_record(struct tailing *t, struct error *err) {
   struct buffer *out = &t->admin->out;
   size_t before = out->len;
   if (t->array) buffer_add_z(out, t->shown ? ",\n  " : "\n  ");
@@ -55,7 +55,7 @@ static void read_all(struct tailing *t) {
   bool direct = isatty(STDOUT_FILENO) || t->follow;
   while (!interrupts()) {
     uint64_t before = t->shown;
-    bool more = step(t, &err);
+    bool more = show_record(t, &err);
     if (t->shown > before) last_ms = clock_mono_ms(t->admin->clock);
     if (direct || t->admin->out.len > WRITE_AT) {
       int written = admin_flush(t->admin);

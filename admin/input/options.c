@@ -42,7 +42,8 @@ static const struct option_row *by_name(const struct table_of_rows *t, struct sp
   return NULL;
 }
 
-static enum status unknown(const struct table_of_rows *t, struct span name, struct error *err) {
+static enum status unknown_option(const struct table_of_rows *t, struct span name,
+                                  struct error *err) {
   const char *names[ROWS_MAX];
   char typed[64];
   for (size_t i = 0; i < t->count; i++) names[i] = t->rows[i].name;
@@ -132,7 +133,8 @@ static enum status take_long(struct walk *w, const char *text, struct error *err
   const char *equals = strchr(text, '=');
   struct span name = {text, equals ? (size_t)(equals - text) : strlen(text)};
   const struct option_row *row = by_name(w->table, name);
-  return row ? take_option(w, row, equals ? equals + 1 : NULL, err) : unknown(w->table, name, err);
+  return row ? take_option(w, row, equals ? equals + 1 : NULL, err)
+             : unknown_option(w->table, name, err);
 }
 
 static enum status take_letters(struct walk *w, const char *text, struct error *err) {

@@ -22,7 +22,7 @@ static void add_sequence(const char *name) {
     memcpy(restore + len, text, strlen(text) + 1);
 }
 
-static void prepare(void) {
+static void prepare_screen(void) {
   cbreak(); /* Ctrl-C stays a signal */
   noecho();
   curs_set(0);
@@ -51,7 +51,7 @@ bool screen_open(bool color) {
     drawing = false;
     return false;
   }
-  prepare();
+  prepare_screen();
   prepare_colors(color);
   return true;
 }

@@ -248,7 +248,7 @@ void view_help(struct view *v) {
 
 /* ---- JSON ---- */
 
-static void member(struct buffer *out, bool *first, const char *key, double x) {
+static void put_member(struct buffer *out, bool *first, const char *key, double x) {
   json_write_key(out, first, key);
   if (x < 0)
     buffer_add_z(out, "null");
@@ -256,19 +256,19 @@ static void member(struct buffer *out, bool *first, const char *key, double x) {
     json_write_double(out, x);
 }
 
-static void count(struct buffer *out, bool *first, const char *key, double x) {
+static void put_count(struct buffer *out, bool *first, const char *key, double x) {
   json_write_key(out, first, key);
   json_write_int(out, (int64_t)x);
 }
 
 static void json_rates(const struct top_facts *f, const char *name, struct buffer *out,
                        bool *first) {
-  member(out, first, "published_per_second",
-         sample_rate(f->before, f->now, name, SAMPLE_PUBLISHED));
-  count(out, first, "published", sample_total(f->now, name, SAMPLE_PUBLISHED));
-  count(out, first, "duplicate", sample_total(f->now, name, SAMPLE_DUPLICATE));
-  count(out, first, "retried", sample_total(f->now, name, SAMPLE_RETRIED));
-  count(out, first, "dead", sample_total(f->now, name, SAMPLE_DEAD));
+  put_member(out, first, "published_per_second",
+             sample_rate(f->before, f->now, name, SAMPLE_PUBLISHED));
+  put_count(out, first, "published", sample_total(f->now, name, SAMPLE_PUBLISHED));
+  put_count(out, first, "duplicate", sample_total(f->now, name, SAMPLE_DUPLICATE));
+  put_count(out, first, "retried", sample_total(f->now, name, SAMPLE_RETRIED));
+  put_count(out, first, "dead", sample_total(f->now, name, SAMPLE_DEAD));
 }
 
 static void json_lists(const struct top_facts *f, struct buffer *out, bool *first) {
@@ -290,7 +290,7 @@ static void json_lists(const struct top_facts *f, struct buffer *out, bool *firs
     buffer_add_z(out, i ? ", {" : "{");
     json_write_key(out, &inner, "reason");
     json_write_string(out, span_of(f->now->reasons[i].name));
-    count(out, &inner, "entries", f->now->reasons[i].count);
+    put_count(out, &inner, "entries", f->now->reasons[i].count);
     buffer_add_char(out, '}');
   }
   buffer_add_char(out, ']');
@@ -303,19 +303,19 @@ void top_json(const struct top_facts *f, struct buffer *out) {
   } shares[] = {{"p50", 0.50}, {"p95", 0.95}, {"p99", 0.99}};
   bool first = true, inner = true;
   buffer_add_z(out, "{");
-  count(out, &first, "version", 1);
+  put_count(out, &first, "version", 1);
   json_write_key(out, &first, "worker");
   buffer_add_z(out, f->worker ? "true" : "false");
   json_write_key(out, &first, "health");
   buffer_add(out, f->health ? json_slice(f->health, 0) : SPAN("null"));
-  member(out, &first, "seconds", (double)(f->now->taken_ms - f->before->taken_ms) / 1000);
-  member(out, &first, "found_per_second", sample_rate_found(f->before, f->now));
+  put_member(out, &first, "seconds", (double)(f->now->taken_ms - f->before->taken_ms) / 1000);
+  put_member(out, &first, "found_per_second", sample_rate_found(f->before, f->now));
   json_rates(f, NULL, out, &first);
-  count(out, &first, "in_flight", f->now->in_flight);
+  put_count(out, &first, "in_flight", f->now->in_flight);
   json_write_key(out, &first, "latency_ms");
   buffer_add_char(out, '{');
   for (size_t i = 0; i < sizeof shares / sizeof *shares; i++)
-    member(out, &inner, shares[i].key, sample_latency(NULL, f->now, shares[i].share));
+    put_member(out, &inner, shares[i].key, sample_latency(NULL, f->now, shares[i].share));
   buffer_add_char(out, '}');
   json_lists(f, out, &first);
   buffer_add_z(out, "}\n");

@@ -150,7 +150,7 @@ static void add_field(struct log *log, const struct log_field *f) {
   add_bare(log, f->key, number);
 }
 
-static ssize_t put(const struct log *log, const char *at, size_t len) {
+static ssize_t put_bytes(const struct log *log, const char *at, size_t len) {
   struct pollfd p = {.fd = log->fd, .events = POLLOUT};
   switch (log->way) {
   case WAY_SOCKET: return send(log->fd, at, len, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -169,11 +169,11 @@ static ssize_t put(const struct log *log, const char *at, size_t len) {
 static bool put_line(struct log *log) {
   const char *at = log->line.ptr;
   size_t left = log->line.len;
-  if (log->torn && put(log, "\n", 1) != 1) return false;
+  if (log->torn && put_bytes(log, "\n", 1) != 1) return false;
   log->torn = false;
   while (left) {
     errno = 0;
-    ssize_t n = put(log, at, left);
+    ssize_t n = put_bytes(log, at, left);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return log->torn && left == 1; /* all but its end, which comes with the next line */
     at += n;

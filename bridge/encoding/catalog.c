@@ -197,8 +197,8 @@ static void put_envelope(struct catalog *c, const struct event *event, struct sp
 }
 
 /* The field and the type, never a value. */
-static void note(struct catalog *c, const char *what, const struct event_schema *e,
-                 struct span path, const char *words) {
+static void log_note(struct catalog *c, const char *what, const struct event_schema *e,
+                     struct span path, const char *words) {
   struct buffer shown = {0};
   text_quoted(&shown, path, 4 * QUOTE_CHARACTERS);
   log_write(c->log, LOG_WARNING, COMPONENT, what,
@@ -211,7 +211,7 @@ static void note(struct catalog *c, const char *what, const struct event_schema 
 static void note_cut(struct catalog *c, const struct event_schema *e) {
   struct buffer path = {0};
   json_path(c->encoder.doc, c->encoder.cut_node, &path);
-  note(
+  log_note(
       c, "number_cut", e, buffer_span(&path),
       "A number has more digits than a double keeps: the nearest double is published; send it as a string to keep all");
   buffer_release(&path);

@@ -26,7 +26,7 @@ static enum wire wire_of(struct span content_type) {
   return WIRE_UNKNOWN;
 }
 
-static bool begins(struct span value, const char *bytes, size_t len) {
+static bool value_begins(struct span value, const char *bytes, size_t len) {
   return value.len >= len && memcmp(value.ptr, bytes, len) == 0;
 }
 
@@ -122,13 +122,13 @@ static bool writes_bare(const struct catalog *c) {
 
 /* The bytes decide; where they do not, what this catalog itself writes. */
 static enum wire guess(struct catalog *c, struct span value, struct span event_name) {
-  if (begins(value, "\xC3\x01", 2)) return WIRE_AVRO;
+  if (value_begins(value, "\xC3\x01", 2)) return WIRE_AVRO;
   if (writes_bare(c) && event_name.len) return WIRE_AVRO;
-  if (begins(value, "\0", 1) && value.len >= SCHEMA_ID_BYTES)
-    return begins(json_of(value), "{", 1) && json_scan(&c->doc, json_of(value), NULL) == ST_OK
+  if (value_begins(value, "\0", 1) && value.len >= SCHEMA_ID_BYTES)
+    return value_begins(json_of(value), "{", 1) && json_scan(&c->doc, json_of(value), NULL) == ST_OK
                ? WIRE_JSON
                : WIRE_CONFLUENT;
-  return begins(span_trim(value), "{", 1) ? WIRE_JSON : WIRE_AVRO;
+  return value_begins(span_trim(value), "{", 1) ? WIRE_JSON : WIRE_AVRO;
 }
 
 enum status catalog_decode(struct catalog *c, struct span value, struct span content_type,
@@ -139,7 +139,7 @@ enum status catalog_decode(struct catalog *c, struct span value, struct span con
   if (wire == WIRE_JSON) return decode_json_value(c, value, out, err);
   if (wire == WIRE_CLOUDEVENT) return decode_cloudevent(c, value, out, err);
   if (wire == WIRE_CONFLUENT) return decode_confluent(c, value, out, err);
-  bool framed = begins(value, "\xC3\x01", 2) && value.len >= CATALOG_HEAD;
+  bool framed = value_begins(value, "\xC3\x01", 2) && value.len >= CATALOG_HEAD;
   struct writer w = framed ? by_fingerprint(c, value, &fingerprint) : (struct writer){0};
   if (w.schema) return decode_avro(c, w, value, CATALOG_HEAD, out, err);
   /* Raw Avro may begin with C3 01 by chance, but only where raw is what is written. */

@@ -100,7 +100,7 @@ static struct span first_of(struct span path) {
 
 /* As far as the path leads from there: the rest of it, which the place that it ends at has not, is
  * in *rest. */
-static const struct use *walk(const struct use *u, struct span path, struct span *rest) {
+static const struct use *walk_path(const struct use *u, struct span path, struct span *rest) {
   while (path.len && u->type->kind == KIND_RECORD) {
     struct span head = first_of(path);
     uint32_t at = type_find(u->type, head, 0);
@@ -119,7 +119,7 @@ static const struct use *root_of(const struct catalog *c, size_t i) {
 
 enum catalog_place catalog_place(const struct catalog *c, size_t i, struct span path) {
   struct span rest;
-  const struct use *u = walk(root_of(c, i), path, &rest);
+  const struct use *u = walk_path(root_of(c, i), path, &rest);
   if (!rest.len) return place_of(u);
   return place_of(u) == CATALOG_ANY || u->type->kind == KIND_MAP ? CATALOG_ANY : CATALOG_NONE;
 }
@@ -127,7 +127,7 @@ enum catalog_place catalog_place(const struct catalog *c, size_t i, struct span 
 struct span catalog_near_field(const struct catalog *c, size_t i, struct span path,
                                struct span *front, struct span *behind) {
   struct span best = {0}, rest, left;
-  const struct type *t = walk(root_of(c, i), path, &rest)->type;
+  const struct type *t = walk_path(root_of(c, i), path, &rest)->type;
   struct span head = rest.len ? first_of(rest) : rest;
   struct span tail = {rest.ptr + head.len, rest.len - head.len}; /* with its dot */
   size_t least = head.len / 3 + 2;                               /* as word_nearest */
@@ -138,7 +138,7 @@ struct span catalog_near_field(const struct catalog *c, size_t i, struct span pa
     if (distance >= least || distance >= name.len) continue;
     least = distance, best = name, *behind = (struct span){0};
     if (!tail.len) continue;
-    walk(&t->fields[f].use, (struct span){tail.ptr + 1, tail.len - 1}, &left);
+    walk_path(&t->fields[f].use, (struct span){tail.ptr + 1, tail.len - 1}, &left);
     if (!left.len) *behind = tail;
   }
   return best;

@@ -3,7 +3,7 @@
 #include "bridge/base/table.h"
 #include "bridge/event/event.h"
 
-static void put(unsigned char out[8], uint64_t n) {
+static void put_number(unsigned char out[8], uint64_t n) {
   for (unsigned i = 0; i < 8; i++) out[i] = (unsigned char)(n >> 8 * i);
 }
 
@@ -15,9 +15,9 @@ static uint64_t tokens(const struct json_doc *doc, uint32_t node) {
     const struct json_node *n = &doc->nodes[at];
     bool whole = n->type != JSON_OBJECT && n->type != JSON_ARRAY;
     unsigned char part[24];
-    put(part, sum);
-    put(part + 8, (uint64_t)n->type << 32 | n->count);
-    put(part + 16, whole ? fixed_hash(json_slice(doc, at)) : 0);
+    put_number(part, sum);
+    put_number(part + 8, (uint64_t)n->type << 32 | n->count);
+    put_number(part + 16, whole ? fixed_hash(json_slice(doc, at)) : 0);
     sum = fixed_hash((struct span){(const char *)part, sizeof part});
   }
   return sum;

@@ -124,7 +124,8 @@ static enum reason no_memory(struct reading *r) {
 
 /* "id: missing" or "id: expected a string, found number 12". What stands for a payload is not
  * shown. */
-static enum reason refuse(struct reading *r, enum reason why, enum field f, const char *expected) {
+static enum reason refuse_field(struct reading *r, enum reason why, enum field f,
+                                const char *expected) {
   const char *key = r->form->keys[f].ptr;
   if (r->at[f] == JSON_NONE) {
     error_set(r->err, ST_INVALID, "%s: missing, expected %s", key, expected);
@@ -158,22 +159,23 @@ void event_stem(struct span id, struct buffer *out) {
 
 static enum reason read_id(struct reading *r, struct event *out) {
   struct span id;
-  if (!has(r, FIELD_ID, JSON_STRING)) return refuse(r, REASON_MISSING_ID, FIELD_ID, "a string");
+  if (!has(r, FIELD_ID, JSON_STRING))
+    return refuse_field(r, REASON_MISSING_ID, FIELD_ID, "a string");
   if (!json_text(r->doc, r->at[FIELD_ID], r->arena, &id)) return no_memory(r);
-  if (!event_id_valid(id)) return refuse(r, REASON_BAD_ID, FIELD_ID, "[A-Za-z0-9._-]{1,128}");
+  if (!event_id_valid(id)) return refuse_field(r, REASON_BAD_ID, FIELD_ID, "[A-Za-z0-9._-]{1,128}");
   out->id = id;
   return REASON_NONE;
 }
 
 static enum reason read_name(struct reading *r, struct event *out) {
   if (!has(r, FIELD_NAME, JSON_STRING) || json_raw(r->doc, r->at[FIELD_NAME]).len == 0)
-    return refuse(r, REASON_MISSING_NAME, FIELD_NAME, r->form->name_has);
+    return refuse_field(r, REASON_MISSING_NAME, FIELD_NAME, r->form->name_has);
   return json_text(r->doc, r->at[FIELD_NAME], r->arena, &out->name) ? REASON_NONE : no_memory(r);
 }
 
 static enum reason read_payload(struct reading *r, struct event *out) {
   if (!has(r, FIELD_PAYLOAD, JSON_OBJECT))
-    return refuse(r, REASON_BAD_PAYLOAD, FIELD_PAYLOAD, "an object");
+    return refuse_field(r, REASON_BAD_PAYLOAD, FIELD_PAYLOAD, "an object");
   out->payload = r->at[FIELD_PAYLOAD];
   return REASON_NONE;
 }

@@ -40,16 +40,16 @@ static struct trace in_object(const struct json_doc *doc, uint32_t object, uint3
   return found;
 }
 
-static uint32_t member(const struct json_doc *doc, uint32_t node, const char *key) {
+static uint32_t text_member(const struct json_doc *doc, uint32_t node, const char *key) {
   bool object = node != JSON_NONE && doc->nodes[node].type == JSON_OBJECT;
   return object ? json_member(doc, node, key) : JSON_NONE;
 }
 
 struct trace trace_read(const struct json_doc *doc, uint32_t payload, uint32_t traceparent,
                         uint32_t headers) {
-  uint32_t metadata = member(doc, payload, "metadata");
-  struct trace found = in_object(doc, metadata, member(doc, metadata, "traceparent"));
+  uint32_t metadata = text_member(doc, payload, "metadata");
+  struct trace found = in_object(doc, metadata, text_member(doc, metadata, "traceparent"));
   if (!found.parent.len) found = in_object(doc, 0, traceparent);
-  if (!found.parent.len) found = in_object(doc, headers, member(doc, headers, "traceparent"));
+  if (!found.parent.len) found = in_object(doc, headers, text_member(doc, headers, "traceparent"));
   return found;
 }

@@ -4,7 +4,8 @@
 
 #include "bridge/json/scanner.h"
 
-static void put(const struct json_doc *d, uint32_t node, struct buffer *text, struct buffer *out);
+static void put_node(const struct json_doc *d, uint32_t node, struct buffer *text,
+                     struct buffer *out);
 
 static void put_string(const struct json_doc *d, uint32_t node, struct buffer *text,
                        struct buffer *out) {
@@ -30,7 +31,7 @@ static void put_members(const struct json_doc *d, uint32_t node, struct buffer *
     if (i) buffer_add_char(out, ',');
     put_string(d, keys[i], text, out);
     buffer_add_char(out, ':');
-    put(d, keys[i] + 1, text, out);
+    put_node(d, keys[i] + 1, text, out);
   }
   buffer_add_char(out, '}');
   free(keys);
@@ -42,13 +43,14 @@ static void put_elements(const struct json_doc *d, uint32_t node, struct buffer 
   buffer_add_char(out, '[');
   for (uint32_t i = 0; i < d->nodes[node].count; i++, at = d->nodes[at].next) {
     if (i) buffer_add_char(out, ',');
-    put(d, at, text, out);
+    put_node(d, at, text, out);
   }
   buffer_add_char(out, ']');
 }
 
 /* At most as deep as the scanner goes. */
-static void put(const struct json_doc *d, uint32_t node, struct buffer *text, struct buffer *out) {
+static void put_node(const struct json_doc *d, uint32_t node, struct buffer *text,
+                     struct buffer *out) {
   switch ((enum json_type)d->nodes[node].type) {
   case JSON_NULL:
   case JSON_FALSE:
@@ -62,6 +64,6 @@ static void put(const struct json_doc *d, uint32_t node, struct buffer *text, st
 
 void json_canonical_write(const struct json_doc *d, uint32_t node, struct buffer *out) {
   struct buffer text = {0};
-  put(d, node, &text, out);
+  put_node(d, node, &text, out);
   buffer_release(&text);
 }

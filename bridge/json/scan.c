@@ -153,7 +153,7 @@ static bool close_container(struct json_scanner *s, const struct json_frame *f) 
 
 /* In the innermost container, behind its bracket or behind a value of it: close it, or go on to its
  * next value. */
-static bool step(struct json_scanner *s) {
+static bool scan_step(struct json_scanner *s) {
   struct json_frame *f = &s->frames[s->depth - 1];
   const char *what = f->object ? "an object" : "an array";
   char close = f->object ? '}' : ']', shown[16];
@@ -179,7 +179,7 @@ static bool scan_all(struct json_scanner *s) {
   if (s->p == s->end) return json_fail(s, JSON_EMPTY, s->text, "nothing is written here");
   if (!scan_value(s)) return false;
   while (s->depth > 0)
-    if (!step(s)) return false;
+    if (!scan_step(s)) return false;
   skip_blank(s);
   if (s->p == s->end) return true;
   return json_fail(s, JSON_SYNTAX, s->p, "the value ends before %s; nothing may follow it",

@@ -16,7 +16,7 @@ static bool duplicate(struct json_scanner *s, uint32_t first, uint32_t second) {
 }
 
 /* A bit that equal unescaped names share; names with escapes share all. */
-static uint64_t mark(const struct json_doc *d, uint32_t key) {
+static uint64_t name_bit(const struct json_doc *d, uint32_t key) {
   struct span raw = json_raw(d, key);
   if (d->nodes[key].flags & JSON_ESCAPED) return UINT64_MAX;
   if (raw.len == 0) return 1;
@@ -34,7 +34,7 @@ static bool unique_few(struct json_scanner *s, uint32_t object) {
   uint32_t keys[FEW], count = d->nodes[object].count, key = object + 1;
   uint64_t seen = 0;
   for (uint32_t i = 0; i < count; i++, key = d->nodes[key + 1].next) {
-    uint64_t bit = mark(d, key);
+    uint64_t bit = name_bit(d, key);
     keys[i] = key;
     for (uint32_t j = 0; (seen & bit) && j < i; j++)
       if (same(d, keys[j], key)) return duplicate(s, keys[j], key);

@@ -95,7 +95,7 @@ static int on_statistics(rd_kafka_t *rk, char *text, size_t len, void *opaque) {
 }
 
 /* "All brokers are down" follows the error that says why: the reason is kept. */
-static void remember(struct handle *h, rd_kafka_resp_err_t code, const char *text) {
+static void remember_error(struct handle *h, rd_kafka_resp_err_t code, const char *text) {
   bool specific = code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
   if (atomic_load(&h->misnamed) && code != RD_KAFKA_RESP_ERR__FATAL)
     return; /* what follows from it says less */
@@ -137,7 +137,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *text, void *opaque) {
   char fatal[512];
   if (code == RD_KAFKA_RESP_ERR__FATAL && rd_kafka_fatal_error(rk, fatal, sizeof fatal))
     text = fatal;
-  if (!reach_note(h, code, text)) remember(h, code, text);
+  if (!reach_note(h, code, text)) remember_error(h, code, text);
   if (code == RD_KAFKA_RESP_ERR__FATAL) {
     log_write(h->log, LOG_ERROR, "kafka", "kafka_fatal", NO_FIELDS,
               "The producer is lost and will be made anew: %s", text);

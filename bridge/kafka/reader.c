@@ -177,7 +177,7 @@ void reader_close(struct reader *r) {
 }
 
 /* Notes whether the partition of this message is at its end. */
-static void mark(struct reader *r, bool at_end) {
+static void mark_partition(struct reader *r, bool at_end) {
   const char *topic = rd_kafka_topic_name(r->message->rkt);
   for (int i = 0; i < r->assigned->cnt; i++) {
     const rd_kafka_topic_partition_t *p = &r->assigned->elems[i];
@@ -240,13 +240,13 @@ enum status reader_next(struct reader *r, int timeout_ms, struct message *out, s
     if (!r->message) return ST_AGAIN;
     rd_kafka_resp_err_t code = r->message->err;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      mark(r, false);
+      mark_partition(r, false);
       if (!r->stop) r->end_said = false;
       return fill_message(r, out, err);
     }
     if (code != RD_KAFKA_RESP_ERR__PARTITION_EOF)
       return error_set(err, handle_status(code), "reading: %s",
                        rd_kafka_message_errstr(r->message));
-    mark(r, true);
+    mark_partition(r, true);
   }
 }

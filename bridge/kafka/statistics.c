@@ -72,7 +72,7 @@ struct showing {
   char label[256];
 };
 
-static uint32_t member(const struct showing *s, uint32_t object, const char *key) {
+static uint32_t member_of(const struct showing *s, uint32_t object, const char *key) {
   if (object == JSON_NONE || s->doc.nodes[object].type != JSON_OBJECT) return JSON_NONE;
   return json_member(&s->doc, object, key);
 }
@@ -92,15 +92,15 @@ static void set(struct showing *s, enum metric metric, const char *label, double
 static void show_figures(struct showing *s, const struct figure *figures, size_t count,
                          uint32_t object, const char *label) {
   for (size_t i = 0; i < count; i++) {
-    uint32_t node = member(s, object, figures[i].member);
-    if (figures[i].inner) node = member(s, node, figures[i].inner);
+    uint32_t node = member_of(s, object, figures[i].member);
+    if (figures[i].inner) node = member_of(s, node, figures[i].inner);
     set(s, figures[i].metric, label, number(s, node) * figures[i].unit);
   }
 }
 
 static void show_broker(struct showing *s, uint32_t broker) {
-  uint32_t name = member(s, broker, "nodename"), state = member(s, broker, "state");
-  if (!(number(s, member(s, broker, "nodeid")) >= 0))
+  uint32_t name = member_of(s, broker, "nodename"), state = member_of(s, broker, "state");
+  if (!(number(s, member_of(s, broker, "nodeid")) >= 0))
     return; /* a bootstrap address, the coordinator's line */
   if (name == JSON_NONE || s->doc.nodes[name].type != JSON_STRING || state == JSON_NONE) return;
   snprintf(s->label, sizeof s->label, "%.*s", SPAN_ARGS(json_raw(&s->doc, name)));
@@ -109,13 +109,14 @@ static void show_broker(struct showing *s, uint32_t broker) {
 }
 
 static void show_topic(struct showing *s, uint32_t topic) {
-  uint32_t name = member(s, topic, "topic"), partitions = member(s, topic, "partitions");
+  uint32_t name = member_of(s, topic, "topic"), partitions = member_of(s, topic, "partitions");
   double messages = 0, bytes = 0;
   if (name == JSON_NONE || partitions == JSON_NONE || s->doc.nodes[partitions].type != JSON_OBJECT)
     return;
   for (uint32_t at = partitions + 1; at < s->doc.nodes[partitions].next;
        at = s->doc.nodes[at + 1].next) {
-    double n = number(s, member(s, at + 1, "txmsgs")), b = number(s, member(s, at + 1, "txbytes"));
+    double n = number(s, member_of(s, at + 1, "txmsgs")),
+           b = number(s, member_of(s, at + 1, "txbytes"));
     if (isnan(n) || isnan(b)) continue;
     messages += n;
     bytes += b;
@@ -127,7 +128,7 @@ static void show_topic(struct showing *s, uint32_t topic) {
 
 static void show_each(struct showing *s, const char *key,
                       void (*show)(struct showing *, uint32_t)) {
-  uint32_t object = member(s, 0, key);
+  uint32_t object = member_of(s, 0, key);
   if (object == JSON_NONE || s->doc.nodes[object].type != JSON_OBJECT) return;
   unsigned shown = 0;
   for (uint32_t at = object + 1; at < s->doc.nodes[object].next && shown < LABELS;

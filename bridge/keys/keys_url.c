@@ -4,7 +4,7 @@
 #include "bridge/base/text/words.h"
 #include "bridge/keys/keys_redis.h"
 
-static enum status wrong(struct error *err, const char *why) {
+static enum status wrong_url(struct error *err, const char *why) {
   return error_set(err, ST_INVALID, "redis.url: %s", why);
 }
 
@@ -28,11 +28,11 @@ static bool cut(struct span *rest, const char *separator, struct span *head) {
 static enum status parse_login(struct span login, struct redis_url *out, struct error *err) {
   struct span user;
   if (!cut(&login, memchr(login.ptr, ':', login.len), &user))
-    return wrong(err, "a password is written :PASSWORD@HOST, or USER:PASSWORD@HOST");
+    return wrong_url(err, "a password is written :PASSWORD@HOST, or USER:PASSWORD@HOST");
   if (!percent_read_z(user, out->user, sizeof out->user) ||
       !percent_read_z(login, out->password, sizeof out->password))
-    return wrong(err, "user or password is too long, or not percent-encoded text");
-  if (out->user[0] && !out->password[0]) return wrong(err, "a user needs a password");
+    return wrong_url(err, "user or password is too long, or not percent-encoded text");
+  if (out->user[0] && !out->password[0]) return wrong_url(err, "a user needs a password");
   return ST_OK;
 }
 
@@ -41,7 +41,7 @@ static enum status parse_host(struct span rest, struct redis_url *out, struct er
   if (rest.len > 0 && rest.ptr[0] == '[') { /* an IPv6 address */
     rest = (struct span){rest.ptr + 1, rest.len - 1};
     if (!cut(&rest, memchr(rest.ptr, ']', rest.len), &host) || (rest.len > 0 && rest.ptr[0] != ':'))
-      return wrong(err, "an IPv6 address is written [ADDRESS]:PORT");
+      return wrong_url(err, "an IPv6 address is written [ADDRESS]:PORT");
     if (rest.len > 0) port = (struct span){rest.ptr + 1, rest.len - 1};
   } else if (cut(&rest, memchr(rest.ptr, ':', rest.len), &host)) {
     port = rest;
@@ -49,9 +49,9 @@ static enum status parse_host(struct span rest, struct redis_url *out, struct er
     host = rest;
   }
   if (host.len == 0 || host.len >= sizeof out->host || memchr(host.ptr, '\0', host.len))
-    return wrong(err, "the host is missing or too long");
+    return wrong_url(err, "the host is missing or too long");
   if (!to_number(port, 65535, &out->port) || out->port == 0)
-    return wrong(err, "the port is a number from 1 to 65535");
+    return wrong_url(err, "the port is a number from 1 to 65535");
   memcpy(out->host, host.ptr, host.len);
   out->host[host.len] = '\0';
   return ST_OK;
@@ -65,7 +65,7 @@ static enum status parse_network(struct span rest, struct redis_url *out, struct
   }
   if (cut(&rest, memchr(rest.ptr, '/', rest.len), &host)) {
     if (rest.len > 0 && !to_number(rest, 1000000, &out->db))
-      return wrong(err, "what stands after / is the number of the database");
+      return wrong_url(err, "what stands after / is the number of the database");
   } else {
     host = rest;
   }
@@ -77,13 +77,14 @@ static enum status parse_unix(struct span rest, struct redis_url *out, struct er
   if (cut(&rest, memchr(rest.ptr, '?', rest.len), &path)) {
     if (!span_starts(rest, "db=") ||
         !to_number((struct span){rest.ptr + 3, rest.len - 3}, 1000000, &out->db))
-      return wrong(err, "after the path only ?db=NUMBER may stand");
+      return wrong_url(err, "after the path only ?db=NUMBER may stand");
   } else {
     path = rest;
   }
-  if (path.len == 0 || path.ptr[0] != '/') return wrong(err, "a Unix socket is written unix:/PATH");
+  if (path.len == 0 || path.ptr[0] != '/')
+    return wrong_url(err, "a Unix socket is written unix:/PATH");
   if (path.len >= sizeof out->path)
-    return wrong(err, "the path of a Unix socket has at most 107 bytes");
+    return wrong_url(err, "the path of a Unix socket has at most 107 bytes");
   memcpy(out->path, path.ptr, path.len);
   return ST_OK;
 }
@@ -100,5 +101,5 @@ enum status redis_url_parse(const char *text, struct redis_url *out, struct erro
         err, ST_UNSUPPORTED,
         "redis.url: rediss:// is not there: this build's hiredis has no TLS; use redis:// through a tunnel "
         "or on a trusted network");
-  return wrong(err, "must begin with redis:// or unix:/, or be off");
+  return wrong_url(err, "must begin with redis:// or unix:/, or be off");
 }

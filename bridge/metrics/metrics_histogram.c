@@ -44,7 +44,7 @@ struct gathered {
   uint64_t buckets[HISTOGRAM_BUCKETS], count, sum, max;
 };
 
-static void gather(struct metrics *m, enum metric metric, struct gathered *g) {
+static void gather_buckets(struct metrics *m, enum metric metric, struct gathered *g) {
   FOR_SERIES(m, metric, s) {
     const struct histogram *h = s->histogram;
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
@@ -75,7 +75,7 @@ void metrics_summary(struct metrics *m, enum metric histogram, struct summary *o
   double unit = metric_rows[histogram].kind == METRIC_SECONDS ? 1000.0 : 1.0;
   BUG_ON(!metric_is_histogram(histogram));
   mutex_lock(&m->lock);
-  gather(m, histogram, &g);
+  gather_buckets(m, histogram, &g);
   mutex_unlock(&m->lock);
   *out = (struct summary){.count = g.count};
   if (g.count == 0) return;

@@ -63,7 +63,7 @@ static bool add_target(struct slot *slot, struct schema_id *target, const char *
 }
 
 /* NULL: no memory. */
-static struct slot *make(const struct ids_schema *schema) {
+static struct slot *make_slot(const struct ids_schema *schema) {
   char form[FORM_TEXT];
   struct buffer minified = {0}, name = {0};
   struct slot *slot = calloc(1, sizeof *slot);
@@ -87,7 +87,7 @@ static struct slot *make(const struct ids_schema *schema) {
   return NULL;
 }
 
-static bool put(struct ids *ids, struct slot *slot) {
+static bool put_slot(struct ids *ids, struct slot *slot) {
   if (ids->count == ids->cap) {
     size_t cap = ids->cap ? 2 * ids->cap : 64;
     struct slot **grown = realloc(ids->slots, cap * sizeof *grown);
@@ -122,12 +122,12 @@ static void revive(struct slot *slot) {
 
 enum status ids_add(struct ids *ids, const struct ids_schema *schema, struct schema_id *target,
                     struct error *err) {
-  struct slot *fresh = make(schema);
+  struct slot *fresh = make_slot(schema);
   if (!fresh) return error_set(err, ST_NO_MEMORY, "out of memory");
   mutex_lock(&ids->lock);
   struct slot *slot = table_get(&ids->by_name, span_of(fresh->name));
   if (slot && slot->round + 1 < ids->round) revive(slot); /* else it goes on as it is */
-  bool kept = !slot && put(ids, fresh), ok = slot || kept;
+  bool kept = !slot && put_slot(ids, fresh), ok = slot || kept;
   if (ok) (slot ? slot : fresh)->round = ids->round;
   ok = ok && add_target(slot ? slot : fresh, target, schema->topic);
   atomic_fetch_add(&ids->changes, 1);

@@ -135,7 +135,7 @@ static bool collect(struct marks_file *file, unsigned *count) {
 }
 
 /* false: there is none, or none that can be used; file is all zeros. */
-static enum status load(int folder, struct marks_file *file, bool *found, struct error *err) {
+static enum status load_marks(int folder, struct marks_file *file, bool *found, struct error *err) {
   struct buffer text = {0};
   enum status st = file_read(folder, MARKS_FILE, sizeof *file, &text, err);
   *found = st == ST_OK && text.len == sizeof *file;
@@ -166,11 +166,11 @@ static enum status map(struct crash_marks *h, int folder, struct error *err) {
 
 /* Written whole and moved over the old one only when there is something new to keep, so that a full
  * disk does not stop a start. A crash in between leaves the old file with its marks. */
-static enum status prepare(struct crash_marks *h, int folder, int tmp, struct error *err) {
+static enum status prepare_marks(struct crash_marks *h, int folder, int tmp, struct error *err) {
   struct marks_file file;
   unsigned count = 0;
   bool found;
-  enum status st = load(folder, &file, &found, err);
+  enum status st = load_marks(folder, &file, &found, err);
   if (st != ST_OK) return st;
   bool changed = collect(&file, &count);
   if (!found || changed)
@@ -187,7 +187,7 @@ enum status crash_marks_open(int folder, int tmp, struct crash_marks **out, stru
   struct crash_marks *h = calloc(1, sizeof *h);
   if (!h) return error_set(err, ST_NO_MEMORY, "out of memory");
   mutex_init(&h->lock);
-  enum status st = prepare(h, folder, tmp, err);
+  enum status st = prepare_marks(h, folder, tmp, err);
   if (st != ST_OK) {
     crash_marks_close(h);
     return st;

@@ -57,7 +57,7 @@ static void init_lock(struct relay *r) {
   cond_init(&r->changed);
 }
 
-static enum status make(struct engine *e, struct error *err) {
+static enum status make_engine(struct engine *e, struct error *err) {
   struct relay *r = &e->relay;
   struct publishing *p = &e->publishing;
   size_t topics = routing_topics(r->parts.routing) + 1;
@@ -84,7 +84,7 @@ static enum status make(struct engine *e, struct error *err) {
   return r->wake_fd >= 0 ? ST_OK : error_sys(err, errno, "making the relay's eventfd");
 }
 
-static void release(struct engine *e) {
+static void release_engine(struct engine *e) {
   struct relay *r = &e->relay;
   cluster_close(e->publishing.cluster);
   for (size_t i = 0; i < POOL; i++) {
@@ -124,10 +124,10 @@ enum status relay_start(const struct relay_parts *parts, const struct relay_conf
   r->config = *config;
   r->paused = config->paused;
   r->wake_fd = -1;
-  st = make(e, err);
+  st = make_engine(e, err);
   if (st == ST_OK) st = pipeline_start(e, err);
   if (st != ST_OK) {
-    release(e);
+    release_engine(e);
     return st;
   }
   *out = r;
@@ -145,7 +145,7 @@ bool relay_drain(struct relay *r, int64_t drain_ms) {
 bool relay_stop(struct relay *r, int64_t drain_ms) {
   if (!r) return true;
   if (!relay_drain(r, drain_ms)) return false;
-  release(engine_of(r));
+  release_engine(engine_of(r));
   return true;
 }
 

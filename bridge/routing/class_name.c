@@ -6,7 +6,7 @@
 #define ENDING "Event"
 enum { ENDING_LEN = sizeof ENDING - 1 };
 
-static bool put(struct span name, char out[EVENT_NAME_MAX + 1]) {
+static bool put_name(struct span name, char out[EVENT_NAME_MAX + 1]) {
   if (name.len > EVENT_NAME_MAX) return false;
   memcpy(out, name.ptr, name.len);
   out[name.len] = '\0';
@@ -15,7 +15,7 @@ static bool put(struct span name, char out[EVENT_NAME_MAX + 1]) {
 
 static bool by_alias(const struct routing *r, struct span seen, char out[EVENT_NAME_MAX + 1]) {
   const struct known *known = table_get(&r->by_seen, seen);
-  return known && put(known->name, out);
+  return known && put_name(known->name, out);
 }
 
 /* With the ending where it has none, without it where it has one. */
@@ -62,6 +62,6 @@ static bool by_words(struct span seen, char out[EVENT_NAME_MAX + 1]) {
 bool routing_class_name(const void *routing, struct span seen, char out[EVENT_NAME_MAX + 1]) {
   struct span ns;
   return by_alias(routing, seen, out) || by_other_ending(routing, seen, out) ||
-         (names_canonical(seen, &ns) ? put(seen, out)
+         (names_canonical(seen, &ns) ? put_name(seen, out)
                                      : !memchr(seen.ptr, '.', seen.len) && by_words(seen, out));
 }

@@ -8,8 +8,8 @@ static const struct header_rule no_headers[] = {{NULL, NULL}};
 
 /* ---- the settings ---- */
 
-static enum status refuse(const struct said *said, struct span word, const char *why,
-                          struct error *err) {
+static enum status refuse_header(const struct said *said, struct span word, const char *why,
+                                 struct error *err) {
   return error_set(err, ST_INVALID, "%s: \"%.*s\": %s", said->key, routing_shown(word), word.ptr,
                    why);
 }
@@ -21,7 +21,7 @@ static bool name_sound(struct span name) {
   return name.len > 0;
 }
 
-static bool begins(const char *name, const char *front) {
+static bool name_begins(const char *name, const char *front) {
   return strncasecmp(name, front, strlen(front)) == 0;
 }
 
@@ -32,8 +32,8 @@ static bool taken(const char *name) {
   size_t len = strlen(name), end = strlen(schema_id);
   for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
     if (strcasecmp(name, ours[i]) == 0) return true;
-  return begins(name, "ce_") || begins(name, "busbridge-") ||
-         (begins(name, "__") && len > end && strcasecmp(name + len - end, schema_id) == 0);
+  return name_begins(name, "ce_") || name_begins(name, "busbridge-") ||
+         (name_begins(name, "__") && len > end && strcasecmp(name + len - end, schema_id) == 0);
 }
 
 static bool listed(const struct header_rule *list, size_t count, const char *name) {
@@ -45,23 +45,25 @@ static bool listed(const struct header_rule *list, size_t count, const char *nam
 static enum status add_header(struct routing *r, const struct said *said, struct span word,
                               struct header_rule *list, size_t count, struct error *err) {
   struct span name, path;
-  if (!routing_halves(word, &name, &path)) return refuse(said, word, "write NAME=FIELD", err);
+  if (!routing_halves(word, &name, &path))
+    return refuse_header(said, word, "write NAME=FIELD", err);
   if (!name_sound(name))
-    return refuse(said, word, "the name of a header is of visible ASCII characters", err);
+    return refuse_header(said, word, "the name of a header is of visible ASCII characters", err);
   if (!routing_path_sound(path))
-    return refuse(
+    return refuse_header(
         said, word,
         "what stands behind = is not a field; write NAME=FIELD (customer.id for id of customer)",
         err);
   const char *kept = arena_copy(&r->memory, name), *steps = routing_path_copy(r, path);
   if (!kept || !steps) return routing_no_memory(err);
   if (taken(kept))
-    return refuse(
+    return refuse_header(
         said, word,
         "that header is not to be had: ce_*, content-type, traceparent, tracestate, busbridge-* and "
         "__*_schema_id have a meaning of their own",
         err);
-  if (listed(list, count, kept)) return refuse(said, word, "that header is there already", err);
+  if (listed(list, count, kept))
+    return refuse_header(said, word, "that header is there already", err);
   if (count == OWN_HEADERS_MAX)
     return error_set(err, ST_INVALID, "%s: more than %d headers", said->key, OWN_HEADERS_MAX);
   list[count] = (struct header_rule){kept, steps};

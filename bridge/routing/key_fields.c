@@ -72,7 +72,8 @@ void routing_builtin_keys(struct buffer *out) {
 
 /* ---- the settings ---- */
 
-static enum status refuse(const char *key, struct span word, const char *why, struct error *err) {
+static enum status refuse_key(const char *key, struct span word, const char *why,
+                              struct error *err) {
   return error_set(err, ST_INVALID, "%s: \"%.*s\": %s", key, routing_shown(word), word.ptr, why);
 }
 
@@ -88,7 +89,7 @@ static enum status of_setting(struct routing *r, const char *key, struct span wo
   bool route = strcmp(key, setting) != 0;
   enum key_source source = route ? KEY_OF_ROUTE : KEY_OF_SETTING;
   if (!fields.len)
-    return refuse(
+    return refuse_key(
         key, word,
         "no field is named; write none where the event's id shall be the key, and nothing "
         "ordered",
@@ -103,7 +104,7 @@ static enum status of_setting(struct routing *r, const char *key, struct span wo
     size_t len = strlen(why.text);
     snprintf(why.text + len, sizeof why.text - len, "; a blank stands between two namespaces");
   }
-  return refuse(key, word, why.text, err);
+  return refuse_key(key, word, why.text, err);
 }
 
 static enum status of_word(struct routing *r, struct span word, struct error *err) {
@@ -113,10 +114,11 @@ static enum status of_word(struct routing *r, struct span word, struct error *er
                      routing_shown(word), word.ptr);
   struct rule *space = table_get(&r->by_pattern, ns);
   if (space && space->key.source == KEY_OF_SETTING)
-    return refuse(setting, word,
-                  "that namespace has a key already; write all its fields in one word", err);
+    return refuse_key(setting, word,
+                      "that namespace has a key already; write all its fields in one word", err);
   if (fields.len && (!space || space->pattern.len != space->ns.len))
-    return refuse(setting, word, "the namespace is not in routing.namespaces; add it there", err);
+    return refuse_key(setting, word, "the namespace is not in routing.namespaces; add it there",
+                      err);
   struct key_rule none;
   return of_setting(r, setting, word, fields, space ? &space->key : &none, err);
 }

@@ -69,7 +69,7 @@ static enum status add_namespaces(struct routing *r, const struct routing_config
 
 /* ---- routes ---- */
 
-static enum status wrong(struct span key, const char *what, struct error *err) {
+static enum status wrong_setting(struct span key, const char *what, struct error *err) {
   return error_set(err, ST_INVALID, "%.*s: %s", routing_shown(key), key.ptr, what);
 }
 
@@ -80,19 +80,19 @@ static enum status split(struct span key, struct span *pattern, struct span *ns,
   const char *dot = key.len ? memrchr(key.ptr, '.', key.len) : NULL;
   size_t front = strlen(family);
   if (!span_starts(key, family) || !dot || dot < key.ptr + front)
-    return wrong(key, "no route; write routing.NAMESPACE.ATTRIBUTE", err);
+    return wrong_setting(key, "no route; write routing.NAMESPACE.ATTRIBUTE", err);
   *pattern = (struct span){key.ptr + front, (size_t)(dot - key.ptr) - front};
   struct span word = {dot + 1, key.len - front - pattern->len - 1};
   int a = 0;
   while (a < ROUTE_ATTRIBUTES && !span_is(word, attributes[a])) a++;
-  if (a == ROUTE_ATTRIBUTES) return wrong(key, "a route has no such attribute", err);
+  if (a == ROUTE_ATTRIBUTES) return wrong_setting(key, "a route has no such attribute", err);
   *attribute = (enum route_attribute)a;
   *ns = *pattern;
   if (names_namespace_valid(*pattern) || names_canonical(*pattern, ns)) return ST_OK;
-  return wrong(key,
-               "what stands between routing and the attribute is a namespace, or an event "
-               "namespace.event, in [a-z0-9_.-]",
-               err);
+  return wrong_setting(key,
+                       "what stands between routing and the attribute is a namespace, or an event "
+                       "namespace.event, in [a-z0-9_.-]",
+                       err);
 }
 
 static enum status add_route(struct routing *r, const struct route_setting *s, struct error *err) {
@@ -101,7 +101,7 @@ static enum status add_route(struct routing *r, const struct route_setting *s, s
   enum status st = split(s->key, &pattern, &ns, &a, err);
   if (st != ST_OK) return st;
   if (!table_get(&r->by_pattern, ns))
-    return wrong(s->key, "the namespace is not in routing.namespaces; add it there", err);
+    return wrong_setting(s->key, "the namespace is not in routing.namespaces; add it there", err);
   struct rule *rule = table_get(&r->by_pattern, pattern);
   if (!rule && !(rule = new_rule(r, pattern, ns))) return routing_no_memory(err);
   rule->own[a] = true;

@@ -26,10 +26,10 @@ static enum status read_due(void *ctx, struct key *out, size_t max, size_t *coun
   return store_due_read(ctx, out, max, count, err);
 }
 
-static enum status drop(void *ctx, struct error *err) {
+static enum status drop_due(void *ctx, struct error *err) {
   return store_due_drop(ctx, err);
 }
 
 struct keys_due keys_due_in(struct store *s) {
-  return (struct keys_due){s, open_due, add_due, has, count_due, read_due, drop};
+  return (struct keys_due){s, open_due, add_due, has, count_due, read_due, drop_due};
 }

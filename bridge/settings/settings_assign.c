@@ -59,7 +59,7 @@ static enum status assign_row(struct loading *l, const struct origin *o, enum se
   return ST_OK;
 }
 
-static enum status unknown(struct error *err, struct span key) {
+static enum status unknown_key(struct error *err, struct span key) {
   const char *near = setting_nearest(key);
   if (!near) return error_set(err, ST_INVALID, "no such setting");
   return error_set(err, ST_INVALID, "no such setting; did you mean %s?", near);
@@ -108,7 +108,7 @@ static enum status assign_value(struct loading *l, const struct origin *o, struc
   enum setting id = setting_find(key);
   if (id != SETTING_COUNT) return assign_row(l, o, id, value);
   if (route_like(key)) return assign_route(l, o, key, value);
-  if (!span_starts(key, "kafka.") || key.len == 6) return unknown(l->err, key);
+  if (!span_starts(key, "kafka.") || key.len == 6) return unknown_key(l->err, key);
   return assign_pair(l, &l->s->kafka, o, (struct span){key.ptr + 6, key.len - 6}, value);
 }
 
@@ -123,7 +123,7 @@ enum status settings_assign(struct loading *l, const struct origin *o, struct sp
     enum setting row = setting_find(base);
     bool secret = row != SETTING_COUNT && setting_row((enum setting)row)->flags & SETTING_SECRET;
     st = row == SETTING_COUNT && !span_starts(base, "kafka.") && !route_like(base)
-             ? unknown(l->err, key)
+             ? unknown_key(l->err, key)
              : from_file(l, key, secret, &text, &content);
   }
   if (st == ST_OK) st = assign_value(l, o, base, text);

@@ -3,8 +3,8 @@
 #include "bridge/service/bulk/bulk.h"
 #include "worker/control/control_call.h"
 
-static enum status freeze(const struct call *call, bool purge, struct answer *answer,
-                          struct error *err) {
+static enum status answer_freeze(const struct call *call, bool purge, struct answer *answer,
+                                 struct error *err) {
   struct bulk_request request = {.purge = purge, .ids = span_trim(call->body), .by = call->caller};
   enum status st = call_selection(call, &request.selection, err);
   if (st == ST_OK) st = call_flag(call, "force", &request.force, err);
@@ -18,7 +18,7 @@ static enum status freeze(const struct call *call, bool purge, struct answer *an
 /* id=ID: one, at once. Else a selection, by filters or by the ids of the body. */
 enum status answer_replay(const struct call *call, struct answer *answer, struct error *err) {
   struct replay_request request = {.id = call_value(call, "id"), .by = call->caller};
-  if (!request.id) return freeze(call, false, answer, err);
+  if (!request.id) return answer_freeze(call, false, answer, err);
   if (!*request.id) return error_set(err, ST_INVALID, "Parameter id is empty");
   for (size_t i = 0; i < call->query->count; i++) {
     const char *key = call->query->pairs[i].key;
@@ -30,11 +30,11 @@ enum status answer_replay(const struct call *call, struct answer *answer, struct
 }
 
 enum status answer_purge(const struct call *call, struct answer *answer, struct error *err) {
-  return freeze(call, true, answer, err);
+  return answer_freeze(call, true, answer, err);
 }
 
-static enum status step(const struct call *call, bool purge, struct answer *answer,
-                        struct error *err) {
+static enum status answer_step(const struct call *call, bool purge, struct answer *answer,
+                               struct error *err) {
   size_t limit;
   enum status st = call_limit(call, 0, &limit, err);
   return st == ST_OK ? service_bulk_step(call->service, purge, call->id, limit, &answer->body, err)
@@ -42,11 +42,11 @@ static enum status step(const struct call *call, bool purge, struct answer *answ
 }
 
 enum status answer_replay_step(const struct call *call, struct answer *answer, struct error *err) {
-  return step(call, false, answer, err);
+  return answer_step(call, false, answer, err);
 }
 
 enum status answer_purge_step(const struct call *call, struct answer *answer, struct error *err) {
-  return step(call, true, answer, err);
+  return answer_step(call, true, answer, err);
 }
 
 enum status answer_replay_progress(const struct call *call, struct answer *answer,

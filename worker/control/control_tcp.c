@@ -12,7 +12,7 @@
 
 #define BACKLOG 64
 
-static enum status wrong(const char *listen, const char *why, struct error *err) {
+static enum status wrong_address(const char *listen, const char *why, struct error *err) {
   return error_set(err, ST_INVALID, "http.listen=%.100s: %s; " CONTROL_TCP_EXPECTED, listen, why);
 }
 
@@ -29,7 +29,7 @@ static enum status look_up(const char *listen, const char *host, const char *por
                   *list = NULL;
   int rc = getaddrinfo(host, port, &hints, &list);
   if (rc != 0 || !list)
-    return wrong(listen, rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc), err);
+    return wrong_address(listen, rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc), err);
   memcpy(&out->address, list->ai_addr, list->ai_addrlen);
   out->size = list->ai_addrlen;
   out->any = is_any(&out->address);
@@ -60,9 +60,9 @@ enum status control_tcp_parse(const char *listen, struct control_tcp *out, struc
   *out = (struct control_tcp){.on = strcmp(listen, "off") != 0};
   snprintf(out->text, sizeof out->text, "%s", listen);
   if (!out->on) return ST_OK;
-  if (!colon) return wrong(listen, "there is no port", err);
+  if (!colon) return wrong_address(listen, "there is no port", err);
   if (!number_parse(span_of(colon + 1), 65535, &port) || port == 0)
-    return wrong(listen, "the port is a number from 1 to 65535", err);
+    return wrong_address(listen, "the port is a number from 1 to 65535", err);
   struct span name = {listen, (size_t)(colon - listen)};
   if (name.len == 0) {
     any_address(colon + 1, true, out);
@@ -70,9 +70,9 @@ enum status control_tcp_parse(const char *listen, struct control_tcp *out, struc
   }
   bool brackets = name.len > 2 && name.ptr[0] == '[' && name.ptr[name.len - 1] == ']';
   if (brackets) name = (struct span){name.ptr + 1, name.len - 2};
-  if (name.len >= sizeof host) return wrong(listen, "the host is too long", err);
+  if (name.len >= sizeof host) return wrong_address(listen, "the host is too long", err);
   if (!brackets && memchr(name.ptr, ':', name.len))
-    return wrong(listen, "an IPv6 address stands in brackets", err);
+    return wrong_address(listen, "an IPv6 address stands in brackets", err);
   snprintf(host, sizeof host, "%.*s", SPAN_ARGS(name));
   return look_up(listen, host, colon + 1, out, err);
 }

@@ -112,7 +112,7 @@ static void tell_field(struct telling *t, const struct field *f, const struct si
           place_of(writer));
 }
 
-static void walk(struct telling *t, const struct side *r, const struct side *w);
+static void walk_types(struct telling *t, const struct side *r, const struct side *w);
 
 static void walk_fields(struct telling *t, const struct type *reader, const struct type *writer) {
   size_t length = t->path.len;
@@ -123,7 +123,7 @@ static void walk_fields(struct telling *t, const struct type *reader, const stru
     buffer_printf(&t->path, ".%.*s", SPAN_ARGS(f->name));
     if (from) {
       w = (struct side){from->use, writer->file};
-      walk(t, &r, &w);
+      walk_types(t, &r, &w);
     } else if (!f->has_default) {
       tell_field(t, f, &r, writer);
     }
@@ -135,7 +135,7 @@ static void walk_items(struct telling *t, const struct side *r, const struct sid
   size_t length = t->path.len;
   struct side reader = {r->use.type->items, r->file}, writer = {w->use.type->items, w->file};
   buffer_add_z(&t->path, r->use.type->kind == KIND_ARRAY ? "[]" : "{}");
-  walk(t, &reader, &writer);
+  walk_types(t, &reader, &writer);
   if (!t->path.failed) t->path.len = length;
 }
 
@@ -187,12 +187,12 @@ static void walk_union(struct telling *t, const struct side *r, const struct sid
   tell_incompatibility(t, MISSING_UNION_BRANCH, r, w);
 }
 
-static void walk(struct telling *t, const struct side *r, const struct side *w) {
+static void walk_types(struct telling *t, const struct side *r, const struct side *w) {
   uint32_t of_writer = use_branches(&w->use);
   if (t->resolver.status != ST_OK || resolver_fits(&t->resolver, &r->use, &w->use)) return;
   for (uint32_t i = 0; i < of_writer; i++) {
     struct side branch = {use_branch(&w->use, i), w->file};
-    walk(t, r, &branch);
+    walk_types(t, r, &branch);
   }
   if (of_writer) return;
   if (use_branches(&r->use))
@@ -208,7 +208,7 @@ enum status compatibility_check(const struct schema *reader, const struct schema
   *compatible = resolver_run(&t.resolver, &reader->root, &writer->root);
   if (!*compatible && fn && t.resolver.status == ST_OK) {
     buffer_add_z(&t.path, "payload");
-    walk(&t, &(struct side){reader->root, NULL}, &(struct side){writer->root, NULL});
+    walk_types(&t, &(struct side){reader->root, NULL}, &(struct side){writer->root, NULL});
   }
   enum status st = t.resolver.status;
   resolver_release(&t.resolver);

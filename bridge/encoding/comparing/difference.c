@@ -71,7 +71,7 @@ static void tell_changed(struct walking *w, enum difference_kind what, const str
   tell_difference(w, what, b, reads_old(w, b), reads_new(w, b));
 }
 
-static void walk(struct walking *w, const struct both *b);
+static void walk_both(struct walking *w, const struct both *b);
 
 /* ---- records ---- */
 
@@ -103,7 +103,7 @@ static void walk_field(struct walking *w, const struct both *records, const stru
                  now->use.json ? "its strings hold JSON text now" : "its strings are texts now");
     tell_difference(w, JSON_CHANGED, &b, true, true);
   }
-  walk(w, &b);
+  walk_both(w, &b);
 }
 
 static void added(struct walking *w, const struct both *records, const struct field *now) {
@@ -120,7 +120,7 @@ static void removed(struct walking *w, const struct both *records, const struct 
   tell_difference(w, FIELD_REMOVED, &b, true, old->has_default);
 }
 
-static size_t step(struct walking *w, struct span name) {
+static size_t step_into(struct walking *w, struct span name) {
   size_t length = w->path.len;
   buffer_printf(&w->path, ".%.*s", SPAN_ARGS(name));
   return length;
@@ -166,7 +166,7 @@ static void walk_fields(struct walking *w, const struct both *b) {
   tell_key(w, b);
   for (uint32_t i = 0; i < now->count; i++) {
     const struct field *f = &now->fields[i], *from = types_source(f, old);
-    size_t length = step(w, f->name);
+    size_t length = step_into(w, f->name);
     if (from)
       walk_field(w, b, from, f);
     else
@@ -176,7 +176,7 @@ static void walk_fields(struct walking *w, const struct both *b) {
   for (uint32_t i = 0; i < old->count; i++) {
     const struct field *f = &old->fields[i];
     if (type_find(now, f->name, i) != SCHEMA_NO_FIELD || has_source(now, f, old)) continue;
-    size_t length = step(w, f->name);
+    size_t length = step_into(w, f->name);
     removed(w, b, f);
     step_back(w, length);
   }
@@ -211,7 +211,7 @@ static void walk_items(struct walking *w, const struct both *b) {
   size_t length = w->path.len;
   struct both items = {b->old.type->items, b->now.type->items, b->old_file, b->now_file};
   buffer_add_z(&w->path, b->now.type->kind == KIND_ARRAY ? "[]" : "{}");
-  walk(w, &items);
+  walk_both(w, &items);
   step_back(w, length);
 }
 
@@ -271,7 +271,7 @@ static void walk_branches(struct walking *w, const struct both *b) {
   }
 }
 
-static void walk(struct walking *w, const struct both *b) {
+static void walk_both(struct walking *w, const struct both *b) {
   if (w->backward.status != ST_OK || w->forward.status != ST_OK) return;
   if (use_branches(&b->old) || use_branches(&b->now))
     walk_branches(w, b);
@@ -285,7 +285,7 @@ enum status schema_differences(const struct schema *before, const struct schema 
   (void)resolver_run(&w.backward, &now->root, &before->root);
   (void)resolver_run(&w.forward, &before->root, &now->root);
   buffer_add_z(&w.path, "payload");
-  walk(&w, &(struct both){.old = before->root, .now = now->root});
+  walk_both(&w, &(struct both){.old = before->root, .now = now->root});
   enum status st = w.backward.status != ST_OK ? w.backward.status : w.forward.status;
   resolver_release(&w.backward);
   resolver_release(&w.forward);

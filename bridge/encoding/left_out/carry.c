@@ -43,7 +43,7 @@ static void push_index(struct carry_walk *w, uint32_t index) {
 }
 
 /* Only where there is one below: the others are passed over. */
-static bool walk(struct carry_walk *w, uint32_t node) {
+static bool walk_node(struct carry_walk *w, uint32_t node) {
   const struct json_node *nodes = w->doc->nodes;
   bool object = nodes[node].type == JSON_OBJECT, go_on = true;
   size_t pointer = w->pointer.len, shape = w->shape.len;
@@ -57,7 +57,7 @@ static bool walk(struct carry_walk *w, uint32_t node) {
       if (go_on && object && w->keys[w->at] == child)
         go_on = w->visit(w, w->keys[w->at++]);
       else if (go_on)
-        go_on = walk(w, value);
+        go_on = walk_node(w, value);
       w->pointer.len = pointer;
       w->shape.len = shape;
     }
@@ -71,7 +71,7 @@ bool carry_each(struct carry_walk *w, uint32_t root) {
   buffer_clear(&w->shape);
   buffer_add_z(&w->shape, "payload");
   w->at = 0;
-  return walk(w, root);
+  return walk_node(w, root);
 }
 
 /* ---- the header ---- */

@@ -107,7 +107,7 @@ struct noting {
 };
 
 /* The field and the type, never a value. */
-static bool note(struct carry_walk *w, uint32_t key) {
+static bool note_member(struct carry_walk *w, uint32_t key) {
   struct noting *n = w->ctx;
   struct span shape = text_cut(buffer_span(&w->shape), PATH_MOST);
   struct buffer shown = {0};
@@ -125,7 +125,7 @@ void left_out_note(struct left_out *l, struct event_schema *of, struct encoder *
                    uint32_t payload) {
   struct noting n = {l, of};
   struct carry_walk *w = walk_over(l, e);
-  w->visit = note;
+  w->visit = note_member;
   w->ctx = &n;
   (void)carry_each(w, payload);
 }

@@ -121,7 +121,7 @@ static void close_object(struct put_back *p, uint32_t node) {
   }
 }
 
-static void walk(struct put_back *p, uint32_t node) {
+static void walk_node(struct put_back *p, uint32_t node) {
   const struct json_node *nodes = p->value->nodes;
   bool object = nodes[node].type == JSON_OBJECT;
   size_t before = p->path.len;
@@ -131,7 +131,7 @@ static void walk(struct put_back *p, uint32_t node) {
     object ? push_name(p, child) : buffer_printf(&p->path, "/%u", i);
     struct addition *a = object ? table_get(&p->by_place, buffer_span(&p->path)) : NULL;
     if (a) a->there = true;
-    walk(p, child + object);
+    walk_node(p, child + object);
     if (!p->path.failed) p->path.len = before;
     child = nodes[child + object].next;
   }
@@ -144,7 +144,7 @@ static enum status both(struct put_back *p, struct json_doc *value, struct json_
   if (st == ST_OK) st = json_scan(value, text, err);
   if (st == ST_OK) st = read_header(p, extra, err);
   if (st != ST_OK) return st;
-  walk(p, 0);
+  walk_node(p, 0);
   if (p->path.failed) return error_set(err, ST_NO_MEMORY, "Out of memory");
   buffer_append(p->out, text.ptr + p->copied, text.len - p->copied);
   *left = extra->nodes[0].count - p->done;

@@ -144,7 +144,8 @@ static bool choices_grow(struct encoder *e) {
   return true;
 }
 
-static void remember(struct encoder *e, const struct type *t, uint32_t node, uint32_t branch) {
+static void remember_branch(struct encoder *e, const struct type *t, uint32_t node,
+                            uint32_t branch) {
   if (!e->trying) return;
   if (e->choice_count * 2 >= e->choice_cap && !choices_grow(e)) return;
   *choice_of(e, t, node) = (struct choice){t, node, branch};
@@ -217,12 +218,12 @@ static enum reason try_branches(struct encoder *e, const struct use *u, uint32_t
     if (!use_takes(&t->branches[i], (enum json_type)e->doc->nodes[node].type)) continue;
     avro_put_long(e->out, i);
     if (fits(e, &t->branches[i], node)) {
-      remember(e, t, node, i);
+      remember_branch(e, t, node, i);
       return REASON_NONE;
     }
     e->out->len = start;
   }
-  remember(e, t, node, SCHEMA_NO_FIELD);
+  remember_branch(e, t, node, SCHEMA_NO_FIELD);
   return encode_mismatch(e, u, node, NULL);
 }
 

@@ -48,7 +48,7 @@ static bool same(const char *wanted, const char *value) {
   return strcmp(wanted, "false") == 0 && (strcasecmp(value, "f") == 0 || strcmp(value, "0") == 0);
 }
 
-static bool named(const struct rule *rule, const char *value) {
+static bool names_value(const struct rule *rule, const char *value) {
   for (size_t i = 0; i < sizeof rule->values / sizeof *rule->values && rule->values[i]; i++)
     if (same(rule->values[i], value)) return true;
   return false;
@@ -67,7 +67,7 @@ static enum status check_pair(const struct kafka_pair *pair, struct error *err) 
   const char *refusal = option_refusal(pair->key);
   const struct rule *rule = option_rule(pair->key);
   if (refusal) return error_set(err, ST_INVALID, "kafka.%s cannot be set: %s", pair->key, refusal);
-  if (!rule || named(rule, pair->value) || in_bounds(rule, pair->value)) return ST_OK;
+  if (!rule || names_value(rule, pair->value) || in_bounds(rule, pair->value)) return ST_OK;
   if (rule->least == 0 && rule->most == 0)
     return error_set(err, ST_INVALID, "kafka.%s cannot be set to %s, only to %s: %s", pair->key,
                      pair->value, rule->values[0], rule->why);
@@ -112,7 +112,7 @@ enum status options_check(const struct kafka_config *config, struct error *err) 
 static bool weakens(const struct kafka_config *config, const struct kafka_pair *pair,
                     struct kafka_doubt *out) {
   const struct rule *rule = option_rule(pair->key);
-  if (!rule || rule->warned == WARN_NEVER || named(rule, pair->value)) return false;
+  if (!rule || rule->warned == WARN_NEVER || names_value(rule, pair->value)) return false;
   if (rule->warned == WARN_AT_LEAST_ONCE && !config->at_least_once)
     return false; /* there it aborts the transaction */
   *out = (struct kafka_doubt){.kind = DOUBT_WEAKENED,

@@ -36,7 +36,7 @@ static enum status open_folders(struct fs_site *s, struct error *err) {
   return st;
 }
 
-static struct fs *make(const struct store_options *options) {
+static struct fs *make_fs(const struct store_options *options) {
   struct fs *s = calloc(1, sizeof *s);
   if (!s) return NULL;
   struct fs_site *site = &s->site;
@@ -162,7 +162,7 @@ static enum status open_typed(struct fs_site *s, const struct store_options *opt
 
 enum status fs_open(const char *address, const struct store_options *options, void **out,
                     struct error *err) {
-  struct fs *s = make(options);
+  struct fs *s = make_fs(options);
   if (!s) return error_set(err, ST_NO_MEMORY, "no memory for the outbox");
   enum status st = state_open(address, options->create, options->clock, &s->site.state, err);
   if (st == ST_OK) {

@@ -32,8 +32,8 @@ enum status memory_due_open(void *impl, size_t most, struct error *err) {
 }
 
 /* Behind the others, once all have their memory: all or none. */
-static enum status make(const struct key *list, const bool *done, size_t count,
-                        struct memory_due **first, size_t *made, struct error *err) {
+static enum status make_due(const struct key *list, const bool *done, size_t count,
+                            struct memory_due **first, size_t *made, struct error *err) {
   struct memory_due **end = first;
   for (size_t i = 0; i < count; i++) {
     if (done[i]) continue;
@@ -55,7 +55,7 @@ enum status memory_due_add(void *impl, const struct key *list, const bool *done,
   struct memory_world *w = m->w;
   struct memory_due *added = NULL, **end = &w->due;
   size_t made = 0;
-  enum status st = make(list, done, count, &added, &made, err);
+  enum status st = make_due(list, done, count, &added, &made, err);
   mutex_lock(&w->lock);
   for (; st == ST_OK && made && w->due_count >= m->due_most; m->due_read = 0)
     for (size_t i = 0; w->due && i <= m->due_most / 8; i++, ++*given_up) drop_first(w);

@@ -126,8 +126,8 @@ typedef bool (*match_fn)(const struct memory_row *r, const void *what);
 
 /* Those that match, in order; at most limit are shown, how many there are is returned. Rows may
  * come and go between two of them: the place is kept by time and serial. */
-static uint64_t walk(struct memory *m, match_fn match, const void *what, size_t limit,
-                     store_visit_fn visit, void *ctx) {
+static uint64_t walk_rows(struct memory *m, match_fn match, const void *what, size_t limit,
+                          store_visit_fn visit, void *ctx) {
   uint64_t total = 0;
   int64_t at_ns = INT64_MIN;
   uint64_t serial = 0;
@@ -165,7 +165,7 @@ enum status memory_list(void *impl, unsigned which, const struct store_range *ra
                         store_visit_fn visit, void *ctx, uint64_t *total, struct error *err) {
   struct choice c = {.which = which, .range = range};
   (void)err;
-  *total = walk(impl, is_chosen, &c, limit, visit, ctx);
+  *total = walk_rows(impl, is_chosen, &c, limit, visit, ctx);
   return ST_OK;
 }
 
@@ -177,15 +177,15 @@ static bool is_number_suffix(struct span rest) {
   return true;
 }
 
-static bool begins(struct span text, struct span key) {
+static bool text_begins(struct span text, struct span key) {
   return text.len >= key.len && memcmp(text.ptr, key.ptr, key.len) == 0;
 }
 
 static bool is_found(const struct memory_row *r, const void *what) {
   const struct choice *c = what;
   struct span text = c->by_id ? r->event.id : span_of(r->key);
-  if (c->by_id && !begins(text, c->key)) text = r->event.other_id;
-  if (!is_wanted(r, c->which) || !begins(text, c->key)) return false;
+  if (c->by_id && !text_begins(text, c->key)) text = r->event.other_id;
+  if (!is_wanted(r, c->which) || !text_begins(text, c->key)) return false;
   struct span rest = {text.ptr + c->key.len, text.len - c->key.len};
   return c->prefix || !rest.len || (!c->by_id && is_number_suffix(rest));
 }
@@ -198,7 +198,7 @@ enum status memory_search(void *impl, unsigned which, struct span key, store_vis
   unsigned ways = which & (LIST_KEY | LIST_LABEL) ? 1 : 4;
   for (unsigned way = 0; key.len && !*total && way < ways; way++) {
     struct choice c = {.which = which, .key = key, .by_id = way >= 2, .prefix = way % 2};
-    *total = walk(impl, is_found, &c, FOUND_MAX, visit, ctx);
+    *total = walk_rows(impl, is_found, &c, FOUND_MAX, visit, ctx);
   }
   return ST_OK;
 }

@@ -15,8 +15,8 @@ static void end_hand(struct memory *m, struct span token) {
 }
 
 /* SETTLED_GONE: it is what the ref says. */
-static enum settled compare(const struct memory *m, struct memory_row *r,
-                            const struct entry_ref *ref) {
+static enum settled compare_row(const struct memory *m, struct memory_row *r,
+                                const struct entry_ref *ref) {
   const struct published was = {ref->id, ref->content};
   if (!r || r->shelf == SHELF_SENT) return SETTLED_VANISHED;
   if (r->version == ref->own[0]) return SETTLED_GONE;
@@ -47,7 +47,7 @@ static enum status take_row(struct memory *m, const struct entry_ref *ref, enum 
   bool held = *memory_hand_named(&m->in_hand, ref->token);
   struct memory_row *r = memory_find(m->w, ref->shelf, ref->token);
   enum status st = ST_OK;
-  *how = compare(m, r, ref);
+  *how = compare_row(m, r, ref);
   bool out = *how == SETTLED_GONE || *how == SETTLED_REUSED;
   if (out) take_out(m, r);
   BUG_ON_RULE(S2, out && memory_find(m->w, ref->shelf, ref->token));
@@ -64,9 +64,9 @@ static void take_late(struct memory *m, const struct entry_ref *ref, struct span
   struct entry_ref by_id = *ref;
   by_id.own[0] = 0;
   by_id.id = id;
-  *how = compare(m, r, &by_id);
+  *how = compare_row(m, r, &by_id);
   if (*how == SETTLED_VANISHED && (r = memory_find(m->w, SHELF_DEAD, ref->token))) {
-    *how = compare(m, r, &by_id);
+    *how = compare_row(m, r, &by_id);
     if (*how == SETTLED_CHANGED) *how = SETTLED_VANISHED;
   }
   if (*how == SETTLED_GONE || *how == SETTLED_REUSED) take_out(m, r);
@@ -108,7 +108,7 @@ static enum status fail(struct memory *m, const struct entry_ref *ref, const str
                         bool dead, enum settled *how, struct error *err) {
   struct memory_row *r = memory_find(m->w, ref->shelf, ref->token);
   enum status st = ST_OK;
-  *how = compare(m, r, ref);
+  *how = compare_row(m, r, ref);
   if (*how == SETTLED_REUSED) *how = SETTLED_CHANGED;
   if (*how == SETTLED_GONE && !dead && no_object(r))
     st = error_set(err, ST_INVALID, "%s is not a JSON object", r->key);

@@ -43,8 +43,8 @@ static struct span keep_text(char **at, struct span text) {
   return copy;
 }
 
-static struct hold *make(struct span topic, struct span key, struct span id, struct span file,
-                         int64_t arrived_ns, int64_t created_us) {
+static struct hold *make_hold(struct span topic, struct span key, struct span id, struct span file,
+                              int64_t arrived_ns, int64_t created_us) {
   char room[KEY_MOST];
   struct span name = name_of(topic, key, room);
   struct hold *one = malloc(sizeof *one + name.len + topic.len + key.len + id.len + file.len + 5);
@@ -60,7 +60,7 @@ static struct hold *make(struct span topic, struct span key, struct span id, str
 }
 
 /* False: there is no room; it is freed. */
-static bool put(struct holds *h, struct hold *one) {
+static bool put_hold(struct holds *h, struct hold *one) {
   if (h->count == h->cap) {
     size_t cap = h->cap ? 2 * h->cap : 64;
     struct hold **grown = realloc(h->list, cap * sizeof *grown);
@@ -109,10 +109,10 @@ void holds_add(struct relay *r, const struct item *item) {
   struct hold *before = hold_of(h, topic, item->key, item->id);
   bool known = before != NULL, full = !known && h->count >= HOLDS_MOST;
   struct hold *one = known || full ? NULL
-                                   : make(topic, item->key, item->id, item->ref.label,
-                                          item->ref.arrived_ns, item->created_us);
+                                   : make_hold(topic, item->key, item->id, item->ref.label,
+                                               item->ref.arrived_ns, item->created_us);
   if (known) before->gone = false;
-  bool ok = known || (one && put(h, one));
+  bool ok = known || (one && put_hold(h, one));
   bool say = !ok && (!full || !h->full);
   h->full = full;
   mutex_unlock(&r->lock);
@@ -188,7 +188,7 @@ struct seen {
   bool found;
 };
 
-static bool see(void *ctx, const struct entry_info *info) {
+static bool see_letter(void *ctx, const struct entry_info *info) {
   struct seen *s = ctx;
   s->found =
       s->found || span_eq(info->id, s->id) || (info->event && event_goes_by(info->event, s->id));
@@ -199,8 +199,8 @@ static bool see(void *ctx, const struct entry_info *info) {
 static bool is_there(struct relay *r, const struct hold *one) {
   struct seen seen = {.id = one->id};
   uint64_t total;
-  enum status st = store_find(r->parts.store, LIST_DEAD | LIST_PENDING | LIST_LABEL, one->file, see,
-                              &seen, &total, NULL);
+  enum status st = store_find(r->parts.store, LIST_DEAD | LIST_PENDING | LIST_LABEL, one->file,
+                              see_letter, &seen, &total, NULL);
   return st != ST_OK || seen.found;
 }
 
@@ -211,12 +211,13 @@ static struct hold *copy_next(struct relay *r) {
   if (h->looked >= h->count) h->looked = 0;
   const struct hold *one = h->count ? h->list[h->looked++] : NULL;
   struct hold *copy =
-      one ? make(one->topic, one->key, one->id, one->file, one->arrived_ns, one->created_us) : NULL;
+      one ? make_hold(one->topic, one->key, one->id, one->file, one->arrived_ns, one->created_us)
+          : NULL;
   mutex_unlock(&r->lock);
   return copy;
 }
 
-static void note(struct relay *r, const struct hold *copy, bool there) {
+static void note_hold(struct relay *r, const struct hold *copy, bool there) {
   struct holds *h = &r->holds;
   mutex_lock(&r->lock);
   struct hold *one = hold_of(h, copy->topic, copy->key, copy->id);
@@ -248,7 +249,7 @@ void holds_tend(struct relay *r) {
   for (; looks; looks--) {
     struct hold *copy = copy_next(r);
     if (!copy) break;
-    note(r, copy, is_there(r, copy));
+    note_hold(r, copy, is_there(r, copy));
     free(copy);
   }
   release_gone(r);
@@ -292,11 +293,11 @@ static enum status load_line(struct holds *h, struct span line, char *room) {
   bool ok = span_word(&line, &more) && integer_parse(more, &mtime) && span_word(&line, &more) &&
             integer_parse(more, &created) && !span_word(&line, &more);
   if (!ok) return ST_INVALID;
-  struct hold *one = make(w[0], w[1], w[2], w[3], mtime, created);
-  return one && put(h, one) ? ST_OK : ST_NO_MEMORY;
+  struct hold *one = make_hold(w[0], w[1], w[2], w[3], mtime, created);
+  return one && put_hold(h, one) ? ST_OK : ST_NO_MEMORY;
 }
 
-static enum status load(struct holds *h, struct span text) {
+static enum status load_holds(struct holds *h, struct span text) {
   enum status st = span_starts(text, HEAD) ? ST_OK : ST_INVALID;
   char *room = malloc(text.len + 1);
   if (!room) return ST_NO_MEMORY;
@@ -320,7 +321,7 @@ enum status holds_open(struct relay *r, struct error *err) {
   if (!h->on) return ST_OK;
   enum status st = store_note_read(r->parts.store, NOTE_HOLDS, &text, err);
   if (st == ST_NOT_FOUND) return ST_OK;
-  if (st == ST_OK) st = load(h, buffer_span(&text));
+  if (st == ST_OK) st = load_holds(h, buffer_span(&text));
   buffer_release(&text);
   h->saved = h->changes;
   if (st == ST_OK) return ST_OK;

@@ -42,7 +42,7 @@ static void wait_for(struct waiting *w, struct wait_key *k, const struct schema_
   k->id = id;
 }
 
-static void drop(struct waiting *w, struct wait_key *k) {
+static void drop_key(struct waiting *w, struct wait_key *k) {
   wait_for(w, k, NULL);
   table_remove(&w->keys, k->name);
   free(k);
@@ -91,7 +91,7 @@ static void sweep(struct waiting *w) {
   while (table_each(&w->keys, &pos, &key, &value)) {
     struct wait_key *k = value;
     if (!k->released || !k->from || k->from > w->latest) continue;
-    drop(w, k); /* leaves its slot in place: the walk goes on behind it */
+    drop_key(w, k); /* leaves its slot in place: the walk goes on behind it */
   }
 }
 
@@ -126,11 +126,11 @@ void waiting_for_id(struct waiting *w, unsigned topic, struct span key, struct s
   if (k && !k->released && span_is(file, k->file)) wait_for(w, k, id);
 }
 
-static void release(struct waiting *w, struct wait_key *k) {
+static void release_key(struct waiting *w, struct wait_key *k) {
   BUG_ON_RULE(L17, k->released);
   wait_for(w, k, NULL);
   if (!k->held) { /* nothing went back because of it */
-    drop(w, k);
+    drop_key(w, k);
     return;
   }
   k->released = true;
@@ -143,7 +143,7 @@ void waiting_release(struct waiting *w, unsigned topic, struct span key, struct 
   char room[KEY_MOST];
   struct span name;
   struct wait_key *k = find_waiting(w, topic, key, room, &name);
-  if (k && !k->released && span_is(file, k->file)) release(w, k);
+  if (k && !k->released && span_is(file, k->file)) release_key(w, k);
 }
 
 void waiting_release_file(struct waiting *w, struct span file) {
@@ -152,7 +152,7 @@ void waiting_release_file(struct waiting *w, struct span file) {
   void *value;
   while (table_each(&w->keys, &pos, &key, &value)) {
     struct wait_key *k = value;
-    if (!k->released && span_is(file, k->file)) release(w, k);
+    if (!k->released && span_is(file, k->file)) release_key(w, k);
   }
 }
 
@@ -166,7 +166,7 @@ bool waiting_ripe(struct waiting *w) {
     struct wait_key *k = value;
     if (!k->id || k->released || atomic_load(&k->id->id) == SCHEMA_NO_ID) continue;
     k->held = some = true;
-    release(w, k);
+    release_key(w, k);
   }
   return some;
 }

@@ -106,8 +106,8 @@ enum status ledger_damaged(const struct relay *r, struct error *err) {
 /* chain[0] is c; then its predecessors as far as they are there and not settled: settling goes in
  * order, so behind a settled one there is nothing to settle, and it need not be read. Returns how
  * many, 0 on an error. */
-static size_t follow(struct publishing *p, struct manifest_name *list, size_t count,
-                     struct manifest_name **chain, struct error *err) {
+static size_t follow_chain(struct publishing *p, struct manifest_name *list, size_t count,
+                           struct manifest_name **chain, struct error *err) {
   size_t n = 0;
   BUG_ON_RULE(L16, p->ledger.position.number < 0);
   struct manifest_name *at =
@@ -138,7 +138,7 @@ enum status ledger_settle_chain(struct publishing *p, struct manifest_name *list
   struct relay *r = p->relay;
   struct manifest_name **chain = calloc(count + 1, sizeof *chain);
   if (!chain) return error_set(err, ST_NO_MEMORY, "out of memory");
-  size_t n = follow(p, list, count, chain, err);
+  size_t n = follow_chain(p, list, count, chain, err);
   enum status st = n ? ST_OK : err->status;
   BUG_ON_RULE(L7, n && strcmp(chain[0]->digest, p->ledger.position.digest) != 0);
   for (size_t i = 1; i < n; i++) BUG_ON_RULE(L12, chain[i]->number + 1 != chain[i - 1]->number);

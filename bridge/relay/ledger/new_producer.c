@@ -64,7 +64,7 @@ static enum status move_ledger(struct publishing *p, const struct standing *s, s
   return st;
 }
 
-static enum status remember(struct publishing *p, struct error *err) {
+static enum status remember_position(struct publishing *p, struct error *err) {
   struct relay *r = p->relay;
   struct store_ledger known, now = {0};
   snprintf(now.topic, sizeof now.topic, "%s", r->config.ledger_topic);
@@ -105,7 +105,7 @@ static enum status begin_case(struct publishing *p, const struct standing *s,
   case STANDING_BACK:
   case STANDING_COPY: return standing_refuse(s, r->parts.store, err);
   }
-  return st == ST_OK ? remember(p, err) : st;
+  return st == ST_OK ? remember_position(p, err) : st;
 }
 
 static enum ledger_found start(struct publishing *p, const struct standing *s,
@@ -160,8 +160,8 @@ static enum ledger_found first_look(struct publishing *p, struct manifest_name *
 
 /* ---- later in it ---- */
 
-static enum ledger_found compare(struct publishing *p, const struct position *found,
-                                 struct error *err) {
+static enum ledger_found compare_position(struct publishing *p, const struct position *found,
+                                          struct error *err) {
   struct ledger *l = &p->ledger;
   bool in_doubt = l->doubt.number > 0;
   if (in_doubt && found->number == (int64_t)l->doubt.number &&
@@ -209,7 +209,7 @@ static enum ledger_found go_on(struct publishing *p, struct error *err) {
       st = doubt_it(p, found.number, &times, err);
   } while (st == ST_AGAIN);
   if (st == ST_OK) st = store_check(r->parts.store, err);
-  return st == ST_OK ? compare(p, &found, err) : found_of(st);
+  return st == ST_OK ? compare_position(p, &found, err) : found_of(st);
 }
 
 /* ---- the steps ---- */

@@ -50,8 +50,8 @@ static int64_t note_time(struct doubt *d, int64_t written_ms) {
   return written_ms;
 }
 
-static enum status gather(struct relay *r, const struct manifest_name *list, size_t count,
-                          struct doubt *d, struct error *err) {
+static enum status gather_ids(struct relay *r, const struct manifest_name *list, size_t count,
+                              struct doubt *d, struct error *err) {
   d->manifests = calloc(count + 1, sizeof *d->manifests);
   d->written_ms = calloc(count + 1, sizeof *d->written_ms);
   if (!d->manifests || !d->written_ms) return error_set(err, ST_NO_MEMORY, "out of memory");
@@ -190,7 +190,7 @@ enum status ledger_lost(struct publishing *p, struct manifest_name *list, size_t
       "Kafka holds no position for this outbox any more; the topics decide what was published");
   for (size_t i = 0; i < count; i++)
     if (list[i].number > highest) highest = list[i].number;
-  enum status st = gather(r, list, count, &d, err);
+  enum status st = gather_ids(r, list, count, &d, err);
   if (st == ST_OK && d.ids.count) st = read_topics(p, &d, false, err);
   if (st == ST_OK && d.whole.count) st = read_topics(p, &d, true, err);
   if (st == ST_OK && d.seen.count) st = settle_seen(r, &d, &gone, err);

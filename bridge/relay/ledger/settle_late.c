@@ -87,7 +87,7 @@ static enum status unsynced(struct relay *r, const struct error *why) {
 }
 
 /* All but the mark is durable: it alone may be stuck. */
-static enum status mark(struct relay *r, struct manifest_name *name, struct error *err) {
+static enum status mark_settled(struct relay *r, struct manifest_name *name, struct error *err) {
   enum status st = store_check(r->parts.store, err);
   return st == ST_OK ? stuck_settle(r, name, err) : st;
 }
@@ -107,7 +107,7 @@ enum status late_end(struct late *l, struct manifest_name *closes, struct error 
   case CLOSING_NOT:
   case CLOSING_SYNCED: return st;
   case CLOSING_UNSYNCED: return unsynced(r, err);
-  case CLOSING_DURABLE: return mark(r, closes, err);
+  case CLOSING_DURABLE: return mark_settled(r, closes, err);
   case CLOSING_DONE: break;
   }
   closes->settled = true;

@@ -47,7 +47,7 @@ static enum status keep_stuck(struct relay *r, const struct manifest_name *name,
   return full ? err->status : ST_OK;
 }
 
-static void drop(struct relay *r, const struct manifest_name *name) {
+static void drop_stuck(struct relay *r, const struct manifest_name *name) {
   char file[MANIFEST_LABEL];
   struct stuck *s = &r->stuck;
   mutex_lock(&r->lock);
@@ -67,7 +67,7 @@ enum status stuck_settle(struct relay *r, struct manifest_name *name, struct err
   enum status st = manifest_settle(r->parts.store, name, err);
   if (st != ST_OK) st = manifest_settle(r->parts.store, name, err);
   if (st != ST_OK) return keep_stuck(r, name, err);
-  drop(r, name);
+  drop_stuck(r, name);
   name->settled = true;
   return ST_OK;
 }
@@ -76,7 +76,7 @@ enum status stuck_remove(struct relay *r, const struct manifest_name *name, stru
   enum status st = manifest_remove(r->parts.store, name, err);
   if (st != ST_OK) st = manifest_remove(r->parts.store, name, err);
   if (st != ST_OK) return keep_stuck(r, name, err);
-  drop(r, name);
+  drop_stuck(r, name);
   return ST_OK;
 }
 

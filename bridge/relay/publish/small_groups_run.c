@@ -28,7 +28,7 @@ static bool send_group(struct publishing *p, struct item **items, size_t count) 
   return whole;
 }
 
-static bool step(struct publishing *p) {
+static bool run_group(struct publishing *p) {
   struct small_groups *s = &p->small_groups;
   struct item **items;
   if (!p->relay->exactly_once && (p->link_down || !publish_wait(p))) return false;
@@ -75,7 +75,7 @@ void small_groups_run(struct publishing *p) {
   struct small_groups *s = &p->small_groups;
   bool young = true, go_on = true;
   while (go_on && young && !small_groups_idle(p)) {
-    go_on = step(p);
+    go_on = run_group(p);
     young = clock_mono_ms(p->relay->parts.clock) - s->since_ms < YOUNG_MS;
     push_done(p);
   }

@@ -150,9 +150,9 @@ static void end_call(struct publishing *p) {
 }
 
 /* The broker answers, at last, with what? Repeats what asks for it; TXN_AGAIN: draining is over. */
-static enum txn_next step(struct publishing *p, const char *name,
-                          enum txn_next (*call)(struct publisher *, struct error *),
-                          struct error *err) {
+static enum txn_next call_until_answered(struct publishing *p, const char *name,
+                                         enum txn_next (*call)(struct publisher *, struct error *),
+                                         struct error *err) {
   enum txn_next next;
   begin_call(p);
   while ((next = call(p->publisher, err)) == TXN_AGAIN && wait_on(p, 20)) continue;
@@ -221,7 +221,7 @@ static enum attempt undo(struct publishing *p, enum attempt then) {
   struct error err = {0};
   BUG_ON_RULE(L5, p->ledger.asked);
   p->aborting = true;
-  enum txn_next next = step(p, "abort", publisher_abort, &err);
+  enum txn_next next = call_until_answered(p, "abort", publisher_abort, &err);
   while (publisher_in_flight(p->publisher) && next == TXN_DONE) publisher_poll(p->publisher, 50);
   p->aborting = false;
   if (next == TXN_DONE && publisher_clean(p->publisher) && ledger_forget(p, &err) == ST_OK)
@@ -255,7 +255,7 @@ static enum attempt attempt(struct publishing *p, struct item **items, size_t co
   await_markers(p);
   BUG_ON_RULE(L6, p->renew);
   relay_point(r, "begin");
-  if (step(p, "begin", publisher_begin, err) != TXN_DONE) return look_up(p);
+  if (call_until_answered(p, "begin", publisher_begin, err) != TXN_DONE) return look_up(p);
   if (!send_all(p, items, count))
     return ATTEMPT_STOP; /* never committed: the next start aborts it */
   relay_point(r, "produced");
@@ -276,7 +276,7 @@ static enum attempt attempt(struct publishing *p, struct item **items, size_t co
   BUG_ON_RULE(L4, reports_of(items, count) != REPORTS_FINE);
   ledger_asked(p);
   relay_point(r, "before_commit");
-  next = step(p, "commit", publisher_commit, err);
+  next = call_until_answered(p, "commit", publisher_commit, err);
   relay_point(r, "after_commit");
   if (next != TXN_DONE) return look_up(p); /* never an abort from here on */
   ledger_committed(p);

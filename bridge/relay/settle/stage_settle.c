@@ -376,7 +376,7 @@ static bool add_item(struct finishing *f, struct item *item) {
 }
 
 /* From this item to the end of its batch, as far as there is room. NULL: not to its end. */
-static const struct manifest_name *gather(struct finishing *f, struct item *item, bool *dies) {
+static const struct manifest_name *gather_rows(struct finishing *f, struct item *item, bool *dies) {
   f->count = 0;
   *dies = false;
   for (; item; item = item->next) {
@@ -393,7 +393,7 @@ static void settle_together(struct finishing *f, struct item *first) {
   struct relay *r = f->relay;
   struct error err = {0};
   bool dies;
-  const struct manifest_name *closes = gather(f, first, &dies);
+  const struct manifest_name *closes = gather_rows(f, first, &dies);
   f->closing = CLOSING_NOT;
   if (dies && !holds_save(r, &err)) return; /* before they are dead letters */
   if (f->unsettled) closes = NULL;          /* the next start settles what is left of it */

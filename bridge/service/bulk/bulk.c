@@ -205,7 +205,7 @@ static enum status open_of_kind(struct service *s, bool purge, uint64_t number, 
       (unsigned long long)number, kind_word(!purge), kind_word(!purge), (unsigned long long)number);
 }
 
-static enum status step(struct step *p, bool purge, uint64_t number, struct error *err) {
+static enum status bulk_step(struct step *p, bool purge, uint64_t number, struct error *err) {
   enum status st = open_of_kind(p->s, purge, number, &p->f, err);
   if (st != ST_OK) return st;
   st = go(p, err);
@@ -227,7 +227,7 @@ enum status service_bulk_step(struct service *s, bool purge, uint64_t selection,
   struct step p = {.s = s, .limit = limit ? limit : UINT64_MAX};
   BUG_ON(s->mode == SERVICE_INSPECT);
   mutex_lock(&s->moving);
-  enum status st = step(&p, purge, selection, err);
+  enum status st = bulk_step(&p, purge, selection, err);
   mutex_unlock(&s->moving);
   if (st == ST_OK) st = write_step(&p, json, err);
   frozen_close(&p.f);

@@ -41,7 +41,8 @@ struct last { /* of a topic, as far as it was read */
   int64_t at_ms;
 };
 
-static void note(const struct framing_parts *parts, struct last *lasts, const struct message *m) {
+static void note_framing(const struct framing_parts *parts, struct last *lasts,
+                         const struct message *m) {
   const struct routing *routing = parts->routing;
   enum framing now;
   struct span event = header(m, "ce_type");
@@ -67,7 +68,8 @@ static void read_lasts(const struct framing_parts *parts, const char **topics, s
       reader_open(&parts->plan->kafka, NULL, topics, count, false, ANSWER_MS, &reader, NULL);
   if (st == ST_OK) st = reader_seek_before(reader, before_ms, BACK, ANSWER_MS, NULL);
   while (st == ST_OK && !is_over(parts) && (st = reader_next(reader, ANSWER_MS, &m, NULL)) == ST_OK)
-    if (m.timestamp_ms < before_ms) note(parts, lasts, &m); /* behind a marker comes a newer one */
+    if (m.timestamp_ms < before_ms)
+      note_framing(parts, lasts, &m); /* behind a marker comes a newer one */
   reader_close(reader);
 }
 

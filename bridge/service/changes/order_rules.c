@@ -154,8 +154,8 @@ static void tell_all(const struct changes *c, order_change_fn tell, void *ctx) {
   }
 }
 
-static enum status compare(struct changes *c, struct store *s, order_change_fn tell, void *ctx,
-                           struct error *err) {
+static enum status compare_rules(struct changes *c, struct store *s, order_change_fn tell,
+                                 void *ctx, struct error *err) {
   uint64_t total = 0;
   enum status st = find_changed(c, err);
   if (st == ST_OK && c->pending.count)
@@ -175,7 +175,7 @@ enum status order_rules_compare(struct store *s, const struct routing *r, order_
   c.was = buffer_span(&was);
   c.is = buffer_span(&is);
   *changed = st == ST_OK && !span_eq(c.was, c.is);
-  if (*changed && read == ST_OK) st = compare(&c, s, tell, ctx, err);
+  if (*changed && read == ST_OK) st = compare_rules(&c, s, tell, ctx, err);
   table_release(&c.pending);
   arena_release(&c.arena);
   buffer_release(&was);

@@ -179,7 +179,7 @@ static void no_report(void *ctx, void *opaque, const struct delivery *delivery) 
 }
 
 /* Prepared and never begun: InitProducerId alone, under an id that nobody else has. */
-static enum txn_next prepare(struct doctor *d, const char *id, struct error *err) {
+static enum txn_next prepare_producer(struct doctor *d, const char *id, struct error *err) {
   struct kafka_config config = d->plan.kafka;
   struct publisher *publisher = NULL;
   config.transactional_id = id;
@@ -206,7 +206,7 @@ static void check_transactions(struct doctor *d) {
   struct error err = {0};
   char id[80];
   name_transaction(d, id);
-  if (prepare(d, id, &err) == TXN_DONE) {
+  if (prepare_producer(d, id, &err) == TXN_DONE) {
     doctor_found(d, "transactions", REPORT_OK, "allowed for %s", id);
     compare_clocks(d);
     return;
@@ -335,7 +335,8 @@ static void check_exactly_once(struct doctor *d) {
     doctor_found(d, "transactions", REPORT_SKIPPED,
                  "delivery.guarantee is at_least_once, which needs none");
     name_transaction(d, id);
-    if (!d->development && prepare(d, id, &(struct error){0}) == TXN_DONE) compare_clocks(d);
+    if (!d->development && prepare_producer(d, id, &(struct error){0}) == TXN_DONE)
+      compare_clocks(d);
   } else if (!d->development) {
     check_ledger(d);
     check_position(d);

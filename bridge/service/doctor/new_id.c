@@ -87,7 +87,7 @@ static enum status take_manifests(struct renewal *n, struct error *err) {
   return st;
 }
 
-static enum status gather(struct renewal *n, struct error *err) {
+static enum status gather_known(struct renewal *n, struct error *err) {
   uint64_t total;
   for (unsigned i = 0; i < routing_topics(n->s->routing); i++)
     renewal_topic(n, span_of(routing_topic_name(n->s->routing, i)));
@@ -257,7 +257,7 @@ static enum status renew_outbox(struct renewal *n, struct buffer *json, struct e
   char was[40];
   snprintf(was, sizeof was, "%s", store_id(n->s->store));
   n->redis = "off";
-  enum status st = gather(n, err);
+  enum status st = gather_known(n, err);
   if (st == ST_OK && n->count) { /* where nothing waits nothing can be sent twice */
     st = renewal_reach(n, err);
     if (st == ST_OK) st = renewal_read_topics(n, err);

@@ -115,7 +115,7 @@ static void note_cut(struct renewal *n, const struct message *m) {
   }
 }
 
-static void see(struct renewal *n, const struct message *m) {
+static void see_record(struct renewal *n, const struct message *m) {
   note_cut(n, m);
   for (size_t i = 0; i < m->header_count; i++) {
     if (strcmp(m->headers[i].name, "ce_id") != 0) continue;
@@ -138,7 +138,7 @@ static enum status read_on(struct renewal *n, struct reader *reader, uint64_t of
       return error_set(err, ST_UNAVAILABLE,
                        "Kafka said nothing for %d s: the topics could not be read to their end",
                        QUIET_MS / 1000);
-    if (st == ST_OK) see(n, &m);
+    if (st == ST_OK) see_record(n, &m);
     if (st == ST_OK && n->how->progress) n->how->progress(n->how->progress_ctx, records, offsets);
   }
   return st == ST_END ? ST_OK : st;

@@ -144,7 +144,7 @@ static bool count_aside(void *ctx, const struct aside_info *info) {
 
 /* ---- all of it ---- */
 
-static enum status walk(struct lister *l, uint64_t *total, struct error *err) {
+static enum status walk_shelves(struct lister *l, uint64_t *total, struct error *err) {
   const struct selection *selection = &l->request->selection;
   struct store_range range = {selection->since_us, selection->until_us};
   unsigned which = (selection->pending ? LIST_PENDING : 0u) | (selection->dead ? LIST_DEAD : 0u);
@@ -172,7 +172,7 @@ enum status service_list(struct service *s, const struct list_request *request, 
                           .json = &entries,
                           .narrow = selection_reads(&request->selection)};
   uint64_t total = 0, aside = 0;
-  enum status st = walk(&lister, &total, err);
+  enum status st = walk_shelves(&lister, &total, err);
   if (st == ST_OK) st = store_asides(s->store, 0, count_aside, &aside, err);
   if (st == ST_OK && lister.stopped)
     st = error_set(err, ST_CANCELLED, "Nobody waits for the list any more");

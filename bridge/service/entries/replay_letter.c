@@ -47,7 +47,7 @@ static enum status move(struct service *s, bool force, const struct found *c, st
   return st;
 }
 
-static void report(struct service *s, const struct found *c, struct buffer *json) {
+static void report_replayed(struct service *s, const struct found *c, struct buffer *json) {
   bool first = true;
   buffer_add_char(json, '{');
   member_int(json, &first, "version", 1);
@@ -73,7 +73,7 @@ enum status service_replay(struct service *s, const struct replay_request *reque
   if (st == ST_OK) {
     const struct audit_count counts[] = {{"replayed", 1}};
     audit_write(s, request->by, "replay", f.one->id.len ? f.one->id : f.one->label, counts, 1);
-    report(s, f.one, json);
+    report_replayed(s, f.one, json);
     st = buffer_status(json, err);
   }
   lookup_release(&f);

@@ -26,8 +26,8 @@ bool selection_reads(const struct selection *s) {
 
 /* ---- values ---- */
 
-static enum status wrong(struct error *err, const char *word, const char *value,
-                         const char *expected) {
+static enum status wrong_value(struct error *err, const char *word, const char *value,
+                               const char *expected) {
   struct buffer shown = {0};
   text_printable(&shown, text_cut(span_of(value), SHOWN));
   enum status st =
@@ -37,13 +37,13 @@ static enum status wrong(struct error *err, const char *word, const char *value,
 }
 
 /* expected, and the word of the list that is nearest to value. */
-static enum status unknown(struct error *err, const char *word, const char *value,
-                           const char *expected, const char *const *list, size_t count) {
+static enum status unknown_value(struct error *err, const char *word, const char *value,
+                                 const char *expected, const char *const *list, size_t count) {
   struct buffer text = {0};
   const char *near = word_nearest(value, list, count);
   buffer_add_z(&text, expected);
   if (near) buffer_printf(&text, "; did you mean %s?", near);
-  enum status st = wrong(err, word, value, buffer_z(&text));
+  enum status st = wrong_value(err, word, value, buffer_z(&text));
   buffer_release(&text);
   return st;
 }
@@ -56,7 +56,7 @@ static enum status set_type(struct selection *s, const char *value, int64_t now_
        dead = all || strcmp(value, "dlq") == 0;
   bool aside = strcmp(value, "aside") == 0;
   if (!pending && !dead && !aside)
-    return unknown(err, "type", value, "pending, dlq, aside or all", types, 4);
+    return unknown_value(err, "type", value, "pending, dlq, aside or all", types, 4);
   s->pending = pending;
   s->dead = dead;
   s->aside = aside;
@@ -67,7 +67,7 @@ static enum status set_namespace(struct selection *s, const char *value, int64_t
                                  struct error *err) {
   (void)now_us;
   if (!*value || value[strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789_-")])
-    return wrong(
+    return wrong_value(
         err, "namespace", value,
         "what stands in front of the first dot of a name, [a-z0-9_-]+; for more of the name use name");
   s->namespace = span_of(value);
@@ -90,7 +90,7 @@ static enum status set_name(struct selection *s, const char *value, int64_t now_
                             struct error *err) {
   (void)now_us;
   if (!is_pattern(value))
-    return wrong(err, "name", value, "a name, or the beginning of one and a * behind it");
+    return wrong_value(err, "name", value, "a name, or the beginning of one and a * behind it");
   s->name = span_of(value);
   return ST_OK;
 }
@@ -98,7 +98,7 @@ static enum status set_name(struct selection *s, const char *value, int64_t now_
 static enum status set_key(struct selection *s, const char *value, int64_t now_us,
                            struct error *err) {
   (void)now_us;
-  if (!*value) return wrong(err, "key", value, "the key of the event in Kafka");
+  if (!*value) return wrong_value(err, "key", value, "the key of the event in Kafka");
   s->key = span_of(value);
   return ST_OK;
 }
@@ -113,9 +113,10 @@ static enum status set_reason(struct selection *s, const char *value, int64_t no
     s->reason = span_of(value);
     return ST_OK;
   }
-  return unknown(err, "reason", value,
-                 "a reason such as schema_mismatch or not_json, or the beginning of one and a *",
-                 words, REASON_COUNT);
+  return unknown_value(
+      err, "reason", value,
+      "a reason such as schema_mismatch or not_json, or the beginning of one and a *", words,
+      REASON_COUNT);
 }
 
 /* ---- times ---- */
@@ -168,7 +169,7 @@ static enum status check_order(const struct selection *s, struct error *err) {
 static enum status set_since(struct selection *s, const char *value, int64_t now_us,
                              struct error *err) {
   if (!take_age(value, now_us, &s->since_us) && !take_time(value, &s->since_us))
-    return wrong(err, "since", value, TIME_EXPECTED);
+    return wrong_value(err, "since", value, TIME_EXPECTED);
   return check_order(s, err);
 }
 
@@ -180,7 +181,7 @@ static enum status set_until(struct selection *s, const char *value, int64_t now
                              struct error *err) {
   int64_t us;
   if (!take_age(value, now_us, &us) && !take_time(value, &us))
-    return wrong(err, "until", value, TIME_EXPECTED);
+    return wrong_value(err, "until", value, TIME_EXPECTED);
   narrow_until(s, us);
   return check_order(s, err);
 }
@@ -189,7 +190,7 @@ static enum status set_older_than(struct selection *s, const char *value, int64_
                                   struct error *err) {
   int64_t us;
   if (!take_age(value, now_us, &us))
-    return wrong(err, "older-than", value, "an age such as 90s, 15m, 2h or 7d");
+    return wrong_value(err, "older-than", value, "an age such as 90s, 15m, 2h or 7d");
   narrow_until(s, us);
   return check_order(s, err);
 }

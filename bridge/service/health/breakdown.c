@@ -61,14 +61,14 @@ static enum reason foresee_entry(struct breakdown *t, const struct entry_info *i
   return reason;
 }
 
-static void count(struct breakdown *t, const struct entry_info *info) {
+static void count_entry(struct breakdown *t, const struct entry_info *info) {
   if (++t->count > BREAKDOWN_SAMPLES) return;
   if (t->samples.len) buffer_add_z(&t->samples, ", ");
   json_write_string(&t->samples, info->id);
 }
 
 void breakdown_pending(struct breakdown *t, const struct entry_info *info) {
-  count(t, info);
+  count_entry(t, info);
   if (!info->name.len) {
     if (info->reason.len) add_row(t, t->reasons, &t->reason_count, info->reason);
     return;
@@ -79,7 +79,7 @@ void breakdown_pending(struct breakdown *t, const struct entry_info *info) {
 }
 
 void breakdown_dead(struct breakdown *t, const struct entry_info *info) {
-  count(t, info);
+  count_entry(t, info);
   if (info->name.len) (void)add_topic(t, info);
   add_row(t, t->reasons, &t->reason_count, info->reason.len ? info->reason : SPAN("unknown"));
 }

@@ -57,8 +57,8 @@ static const char *word_of(struct span reason) {
   return r == REASON_NONE ? "other" : reason_word(r);
 }
 
-static void count(struct dead_counts *c, struct cells *cells, struct span name, struct span reason,
-                  int by) {
+static void count_cell(struct dead_counts *c, struct cells *cells, struct span name,
+                       struct span reason, int by) {
   struct span ns = routing_namespace_of(c->parts.routing, name);
   cell_of(cells, ns.len ? ns : SPAN("none"), word_of(reason))->count += by;
 }
@@ -76,7 +76,7 @@ static void put_on(void *ctx, const char *ns, const char *reason, uint64_t died)
 static bool visit(void *ctx, const struct entry_info *info) {
   struct dead_counts *c = ctx;
   mutex_lock(&c->lock);
-  count(c, &c->fresh, info->name, info->reason, 1);
+  count_cell(c, &c->fresh, info->name, info->reason, 1);
   bool go_on = !c->stop;
   mutex_unlock(&c->lock);
   return go_on;
@@ -166,8 +166,8 @@ void dead_counts_show(struct dead_counts *c, uint64_t dead) {
 void dead_counts_left(struct dead_counts *c, struct span name, struct span reason) {
   if (!c) return;
   mutex_lock(&c->lock);
-  count(c, &c->now, name, reason, -1);
-  if (c->reading) count(c, &c->fresh, name, reason, -1);
+  count_cell(c, &c->now, name, reason, -1);
+  if (c->reading) count_cell(c, &c->fresh, name, reason, -1);
   mutex_unlock(&c->lock);
 }
 

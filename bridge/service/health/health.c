@@ -58,8 +58,8 @@ static void gather_typed(const struct service *s, struct facts *f) {
 }
 
 /* status: where the relay's is put; why: a buffer for the store's words. */
-static void gather(struct service *s, struct relay_status *status, struct error *why,
-                   struct facts *f) {
+static void gather_facts(struct service *s, struct relay_status *status, struct error *why,
+                         struct facts *f) {
   *f = (struct facts){.now_us = clock_wall_us(s->clock), .relay = s->relay != NULL};
   f->counts.oldest_us = TIME_NONE;
   if (service_count(s, &f->counts, why) != ST_OK) f->unreadable = why->text;
@@ -342,7 +342,7 @@ static struct view *view_take(struct service *s) {
   mutex_lock(&s->lock);
   limits_read(s->settings, &v->limits);
   mutex_unlock(&s->lock);
-  gather(s, &v->status, &v->why, &v->facts);
+  gather_facts(s, &v->status, &v->why, &v->facts);
   judge(&v->facts, &v->limits, &v->judgement);
   return v;
 }

@@ -200,16 +200,16 @@ enum status plan_make(const struct settings *x, struct plan *p, struct error *er
 }
 
 /* What is set, else fmt with the id. */
-static const char *named(struct plan *p, const char *set, const char *fmt, const char *id) {
+static const char *set_or_formed(struct plan *p, const char *set, const char *fmt, const char *id) {
   char own[128];
   snprintf(own, sizeof own, fmt, id);
   return arena_copy(&p->arena, span_of(*set ? set : own));
 }
 
 enum status plan_for(struct plan *p, const struct settings *x, const char *id, struct error *err) {
-  p->group = named(p, "", "busbridge-%s", id);
-  p->source = named(p, setting_text(x, SETTING_CLOUDEVENTS_SOURCE), "/busbridge/%s", id);
-  p->keys.prefix = named(p, setting_text(x, SETTING_REDIS_PREFIX), "busbridge:%s:", id);
+  p->group = set_or_formed(p, "", "busbridge-%s", id);
+  p->source = set_or_formed(p, setting_text(x, SETTING_CLOUDEVENTS_SOURCE), "/busbridge/%s", id);
+  p->keys.prefix = set_or_formed(p, setting_text(x, SETTING_REDIS_PREFIX), "busbridge:%s:", id);
   return p->group && p->source && p->keys.prefix ? ST_OK
                                                  : error_set(err, ST_NO_MEMORY, "Out of memory");
 }

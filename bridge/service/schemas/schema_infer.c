@@ -47,7 +47,7 @@ static bool visit(void *ctx, const struct entry_info *info) {
   return i->status == ST_OK;
 }
 
-static enum status walk(struct inferring *i, struct store *store, const char *which) {
+static enum status walk_entries(struct inferring *i, struct store *store, const char *which) {
   unsigned shelves = strcmp(which, "dlq") == 0       ? LIST_DEAD
                      : strcmp(which, "pending") == 0 ? LIST_PENDING
                                                      : LIST_PENDING | LIST_DEAD;
@@ -59,7 +59,7 @@ static enum status walk(struct inferring *i, struct store *store, const char *wh
 static enum status propose(struct inferring *i, struct store *store, const char *which,
                            struct buffer *text) {
   enum status st = inference_open(&i->inference, i->err);
-  if (st == ST_OK) st = walk(i, store, which);
+  if (st == ST_OK) st = walk_entries(i, store, which);
   if (st == ST_OK && !inference_count(i->inference))
     st = error_set(i->err, ST_NOT_FOUND, "No %s has a payload of %.*s",
                    strcmp(which, "dlq") == 0       ? "dead letter"
@@ -68,7 +68,7 @@ static enum status propose(struct inferring *i, struct store *store, const char 
                    SPAN_ARGS(text_cut(i->event, 80)));
   if (st == ST_OK) st = inference_write(i->inference, i->event, text, i->err);
   i->checking = true;
-  return st == ST_OK ? walk(i, store, which) : st;
+  return st == ST_OK ? walk_entries(i, store, which) : st;
 }
 
 enum status schemas_infer(const struct settings *settings, const struct clock *clock,

@@ -36,8 +36,8 @@ static void add_incompatible(void *ctx, const struct incompatible *i) {
   buffer_add_char(&l->found, '}');
 }
 
-static enum status compare(struct levels *l, const struct catalog_schema *now,
-                           const struct catalog_schema *before) {
+static enum status compare_schemas(struct levels *l, const struct catalog_schema *now,
+                                   const struct catalog_schema *before) {
   enum status st = ST_OK;
   bool fine;
   l->now = now;
@@ -67,9 +67,9 @@ static enum status compare_frozen(struct levels *l, const struct schemas *s,
   struct catalog_schema one;
   enum status st = ST_OK;
   for (size_t n = 0; st == ST_OK && catalog_frozen(before->catalog, event, n, &one); n++)
-    st = compare(l, now, &one);
+    st = compare_schemas(l, now, &one);
   for (size_t n = 0; st == ST_OK && catalog_frozen(s->catalog, event, n, &one); n++)
-    if (!theirs_too(before->catalog, &one)) st = compare(l, now, &one);
+    if (!theirs_too(before->catalog, &one)) st = compare_schemas(l, now, &one);
   return st;
 }
 
@@ -85,7 +85,7 @@ static enum status compare_all(struct levels *l, const struct schemas *s,
     int order = !more ? 1 : !older ? -1 : strcmp(now.event_name, old.event_name);
     bool meant = !only.len || span_is(only, order <= 0 ? now.event_name : old.event_name);
     *found |= meant;
-    if (meant && !order) st = compare(l, &now, &old);
+    if (meant && !order) st = compare_schemas(l, &now, &old);
     if (meant && order <= 0 && st == ST_OK && l->transitive)
       st = compare_frozen(l, s, before, &now);
     if (meant && order > 0) {

@@ -340,8 +340,8 @@ static enum status put_frozen(const char *file, uint32_t number, bool top, struc
   return st;
 }
 
-static enum status freeze(struct schemas *s, const struct catalog_schema *schema, struct span text,
-                          struct buffer *json, struct error *err) {
+static enum status freeze_schema(struct schemas *s, const struct catalog_schema *schema,
+                                 struct span text, struct buffer *json, struct error *err) {
   struct catalog_schema last = last_frozen(s, schema->event_name);
   struct buffer file = {0};
   bool first = true, there = last.number && is_file_of(last.file, text);
@@ -371,7 +371,7 @@ enum status schemas_freeze(struct schemas *s, struct span event, struct buffer *
   if (!find_schema(s, routing_canonical(s->routing, event), &schema) || schema.built_in)
     st = error_set(err, ST_INVALID, "The envelope that is built in never changes");
   if (st == ST_OK) st = catalog_whole_text(s->catalog, buffer_span(&text), &whole, err);
-  if (st == ST_OK) st = freeze(s, &schema, buffer_span(&whole), json, err);
+  if (st == ST_OK) st = freeze_schema(s, &schema, buffer_span(&whole), json, err);
   buffer_release(&text);
   buffer_release(&whole);
   return st;

@@ -27,7 +27,7 @@ struct way {
   int partitions;          /* 0: not known */
 };
 
-static void release(struct way *w) {
+static void release_way(struct way *w) {
   routing_close(w->routing);
   catalog_close(w->catalog);
   json_doc_release(&w->doc);
@@ -37,7 +37,7 @@ static void release(struct way *w) {
 }
 
 /* As far as it needs nobody else. Without a payload its name is all there is to judge. */
-static enum reason follow(struct way *w) {
+static enum reason follow_event(struct way *w) {
   struct event event;
   struct span payload = w->payload.len ? w->payload : SPAN("{}");
   if (json_scan(&w->doc, payload, &w->why) != ST_OK) return event_reason_of(w->doc.fault);
@@ -176,13 +176,13 @@ enum status route_explain(const struct settings *settings, struct span name, str
   if (st == ST_OK) st = plan_catalog(&w.plan, NULL, &w.catalog, err);
   if (st == ST_OK) st = plan_routing(&w.plan, w.catalog, &w.routing, err);
   if (st == ST_OK) {
-    w.reason = follow(&w);
+    w.reason = follow_event(&w);
     routing_reasons(w.routing, name, &w.reasons);
     if (w.routed) ask_kafka(&w);
     *goes = w.reason == REASON_NONE;
     write_way(&w, json);
     st = w.reason == REASON_NO_MEMORY ? ST_NO_MEMORY : buffer_status(json, err);
   }
-  release(&w);
+  release_way(&w);
   return st;
 }

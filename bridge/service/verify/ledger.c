@@ -57,7 +57,8 @@ static bool moved(const struct look *l) {
   return l->before.number != l->after.number || strcmp(l->before.digest, l->after.digest) != 0;
 }
 
-static struct manifest_name *named(const struct look *l, uint64_t number, const char *digest) {
+static struct manifest_name *manifest_named(const struct look *l, uint64_t number,
+                                            const char *digest) {
   for (size_t i = 0; i < l->count; i++)
     if (l->list[i].number == number && strcmp(l->list[i].digest, digest) == 0) return &l->list[i];
   return NULL;
@@ -65,7 +66,7 @@ static struct manifest_name *named(const struct look *l, uint64_t number, const 
 
 /* The position's. While it moves: the newest that it may have been at. */
 static struct manifest_name *find_top(const struct look *l) {
-  if (!moved(l)) return named(l, (uint64_t)l->after.number, l->after.digest);
+  if (!moved(l)) return manifest_named(l, (uint64_t)l->after.number, l->after.digest);
   for (size_t i = l->count; i-- > 0;)
     if (l->list[i].number <= (uint64_t)l->after.number &&
         l->list[i].number >= (uint64_t)l->before.number)
@@ -83,7 +84,7 @@ static void forget_batches(struct verify *v) {
 }
 
 /* Reads the chain into v->batches. False: judged. */
-static bool follow(struct verify *v, struct look *l, struct manifest_name *at) {
+static bool follow_chain(struct verify *v, struct look *l, struct manifest_name *at) {
   struct error err = {0};
   forget_batches(v);
   v->batches = calloc(l->count + 1, sizeof *v->batches);
@@ -108,7 +109,7 @@ static bool follow(struct verify *v, struct look *l, struct manifest_name *at) {
     }
     v->batch_count++;
     struct manifest_name *older =
-        at->number ? named(l, at->number - 1, batch->manifest.before) : NULL;
+        at->number ? manifest_named(l, at->number - 1, batch->manifest.before) : NULL;
     /* The settled one goes only when its successor is settled. */
     if (!older && !at->settled && batch->manifest.before[0]) {
       judged(
@@ -183,7 +184,7 @@ static void judge_ledger(struct verify *v, struct look *l) {
     worse.kind = STANDING_COPY;
   if (worse.kind != STANDING_HERE)
     judge_standing(v, l, &worse);
-  else if (follow(v, l, top))
+  else if (follow_chain(v, l, top))
     judge_rest(v, l);
 }
 

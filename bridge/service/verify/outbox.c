@@ -72,7 +72,7 @@ static void ask_keys(struct look *l) {
   arena_reset(&l->arena);
 }
 
-static void remember(struct look *l, struct digest_set *set, struct span id) {
+static void remember_id(struct look *l, struct digest_set *set, struct span id) {
   if (set->count < VERIFY_IDS && digest_set_add(set, digest_of(id)) != ST_OK) l->no_memory = true;
 }
 
@@ -82,17 +82,17 @@ static void see_id(struct look *l, const struct survey_item *item, struct span p
   if (item->shelf == SHELF_DEAD) {
     if (digest_set_has(&v->pending, d)) suspect(l, DEAD_TOO, item->id, path);
     if (digest_set_has(&v->dead, d)) suspect(l, DEAD_TWIN, item->id, path);
-    remember(l, &v->dead, item->id);
+    remember_id(l, &v->dead, item->id);
     return;
   }
   if (digest_set_has(&v->pending, d)) suspect(l, TWIN, item->id, path);
-  remember(l, &v->pending, item->id);
+  remember_id(l, &v->pending, item->id);
   l->ids[l->count] = arena_span(&l->arena, item->id);
   l->paths[l->count] = arena_span(&l->arena, path);
   if (l->ids[l->count].ptr && l->paths[l->count].ptr && ++l->count == VERIFY_KEYS) ask_keys(l);
 }
 
-static bool see(void *ctx, const struct survey_item *item) {
+static bool see_entry(void *ctx, const struct survey_item *item) {
   static const enum kind kinds[] = {KINDS, WRONG_SIDE, ON_ITS_WAY, BYTES_GONE, NOT_DESCRIBED, ASIDE,
                                     LEFT,  NO_FILE,    UNREADABLE, HIDDEN,     STRAY};
   struct look *l = ctx;
@@ -118,7 +118,7 @@ static enum status look_at_outbox(struct look *l, struct error *err) {
     if (l->kinds[k]) suspects_clear(l->kinds[k]);
   const struct verify_request *r = v->request;
   size_t limit = r->full ? 0 : r->entries ? r->entries : VERIFY_ENTRIES;
-  enum status st = store_survey(v->s->store, limit, see, l, &v->left_out, err);
+  enum status st = store_survey(v->s->store, limit, see_entry, l, &v->left_out, err);
   if (st == ST_OK) ask_keys(l);
   return st == ST_OK && l->no_memory ? error_set(err, ST_NO_MEMORY, "out of memory") : st;
 }

@@ -106,7 +106,7 @@ static bool seen_before(struct topics *t, struct digest d) {
   return false;
 }
 
-static void see(struct topics *t, const struct message *m) {
+static void see_record(struct topics *t, const struct message *m) {
   struct verify *v = t->v;
   struct span id = header(m, "ce_id"), source = header(m, "ce_source");
   char text[320];
@@ -160,7 +160,7 @@ static enum status read_all(struct topics *t, struct error *err) {
   if (st == ST_OK) st = reader_seek_back(reader, from_ms, last, ANSWER_MS, &t->offsets, err);
   while (st == ST_OK) {
     st = next(t, reader, &m, err);
-    if (st == ST_OK) see(t, &m);
+    if (st == ST_OK) see_record(t, &m);
     if (st == ST_OK && r->progress) r->progress(r->progress_ctx, t->records, t->offsets);
   }
   reader_close(reader);

@@ -18,7 +18,7 @@ static void tell_dispatched(struct fs_site *s, const char *shown, const char *na
       "NOVELER_DISABLE_BACKGROUND_FLUSH=1 in its environment. Said once");
 }
 
-static enum settled compare(struct fs_desk *d, const struct fs_ref *ref) {
+static enum settled compare_files(struct fs_desk *d, const struct fs_ref *ref) {
   const struct published was = {ref->id, ref->content};
   if (!fs_desk_is_object(d) || !ref->id.len) return SETTLED_CHANGED;
   switch (event_same(&d->doc, &d->event, d->lifting, d->typed, &d->arena, &was)) {
@@ -55,7 +55,7 @@ static enum status look_inside(struct fs_site *s, struct fs_desk *d, int folder,
   enum status st = fs_desk_parse(d, err);
   if (st != ST_OK) return st;
   if (d->doc.fault != JSON_OK && may_be_written(s, d)) return ST_AGAIN;
-  *how = compare(d, ref);
+  *how = compare_files(d, ref);
   if (*how != SETTLED_CHANGED && d->event.status == EVENT_DISPATCHED)
     tell_dispatched(s, shown, name);
   return ST_OK;

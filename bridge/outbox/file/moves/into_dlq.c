@@ -65,7 +65,7 @@ static enum status move_letter(struct fs_site *s, struct fs_letter *l, int dlq) 
 }
 
 /* It went along with a folder that was moved away. */
-static enum status follow(struct fs_site *s, struct fs_letter *l, int dlq) {
+static enum status follow_moved(struct fs_site *s, struct fs_letter *l, int dlq) {
   enum status st = fs_carry(s, dlq, l->target, place_dead(l->place), l->to_name, &l->error);
   if (st == ST_OK) return ST_OK;
   enum status back = durable_move(dlq, l->target, fs_tmp(s, l->place), l->tmp, NULL);
@@ -86,7 +86,7 @@ void fs_move_letters(struct fs_shared *s, struct fs_letter *list, size_t count) 
   }
   bool right = st != ST_OK || fs_in_place(s->site, dead, dlq);
   for (struct fs_letter *l = list; l < list + count; l++) {
-    if (!right && l->there) l->status = follow(s->site, l, dlq);
+    if (!right && l->there) l->status = follow_moved(s->site, l, dlq);
     if (l->status == ST_OK) fs_dead_figure(s, 1);
   }
   if (dlq >= 0) close(dlq);

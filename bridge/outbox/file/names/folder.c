@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool walk(DIR *dir, folder_visit_fn visit, void *ctx) {
+static bool walk_names(DIR *dir, folder_visit_fn visit, void *ctx) {
   for (;;) {
     errno = 0;
     struct dirent *d = readdir(dir);
@@ -32,7 +32,8 @@ enum status folder_walk(int folder, folder_visit_fn visit, void *ctx, struct err
     close(fd);
     return error_sys(err, e, "opening the folder");
   }
-  enum status st = walk(dir, visit, ctx) ? ST_OK : error_sys(err, errno, "reading the folder");
+  enum status st =
+      walk_names(dir, visit, ctx) ? ST_OK : error_sys(err, errno, "reading the folder");
   closedir(dir);
   return st;
 }

@@ -44,13 +44,13 @@ static bool is_number_suffix(struct span rest) {
   return true;
 }
 
-static bool begins(struct span text, struct span key) {
+static bool text_begins(struct span text, struct span key) {
   return text.len >= key.len && memcmp(text.ptr, key.ptr, key.len) == 0;
 }
 
 static void match(struct find *f, struct span text, const char *name) {
   struct span key = f->key;
-  if (!begins(text, key)) return;
+  if (!text_begins(text, key)) return;
   struct span rest = {text.ptr + key.len, text.len - key.len};
   bool exact = !rest.len || (f->way == BY_NAME && is_number_suffix(rest));
   keep_match(exact ? &f->exact : &f->prefix, f->place, name);
@@ -80,7 +80,7 @@ static void match_ids(struct find *f, const struct entry_info *info, const char 
   if (inside) ids[3] = said(f, json_member(info->doc, info->payload, "event_id"));
   struct span best = {0};
   for (unsigned i = 0; i < 4; i++)
-    if (span_eq(ids[i], f->key) || (!best.len && begins(ids[i], f->key))) best = ids[i];
+    if (span_eq(ids[i], f->key) || (!best.len && text_begins(ids[i], f->key))) best = ids[i];
   if (best.len) match(f, best, name);
 }
 

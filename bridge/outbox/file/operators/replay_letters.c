@@ -121,7 +121,7 @@ static enum status newer_form(struct moving *m, struct fs_desk *d, struct buffer
   return st == ST_OK ? buffer_status(out, err) : st;
 }
 
-static enum status prepare(struct moving *m, struct fs_look *l, struct error *err) {
+static enum status prepare_letter(struct moving *m, struct fs_look *l, struct error *err) {
   struct fs_desk *d = &l->desk;
   struct entry_info info;
   struct buffer text = {0};
@@ -250,7 +250,7 @@ static void prepare_all(struct moving *list, size_t count, struct fs_look *l) {
         m->letter->status = error_set(&m->letter->error, err.status, "%s", err.text);
   }
   for (struct moving *m = list; m < list + count; m++)
-    if (going(m)) m->letter->status = prepare(m, l, &m->letter->error);
+    if (going(m)) m->letter->status = prepare_letter(m, l, &m->letter->error);
   for (struct moving *m = list; m < list + count; m++) {
     if (!going(m)) continue;
     m->letter->status = claim(m->s, m->home, m->target, &m->letter->error);

@@ -16,7 +16,7 @@ static void figure(struct fs_reader *s) {
   mutex_unlock(&s->shared->lock);
 }
 
-static void drop(struct fs_reader *s, struct fs_growing *g) {
+static void drop_growing(struct fs_reader *s, struct fs_growing *g) {
   BUG_ON_RULE(S14, g < s->growing || g >= s->growing + s->growing_count);
   free(g->name);
   *g = s->growing[--s->growing_count];
@@ -29,7 +29,7 @@ bool fs_growing_has(struct fs_reader *s, enum place place, const char *name) {
 
 bool fs_growing_forget(struct fs_reader *s, enum place place, const char *name) {
   struct fs_growing *g = s->growing_count ? find_growing(s, place, name) : NULL;
-  if (g) drop(s, g);
+  if (g) drop_growing(s, g);
   return g != NULL;
 }
 
@@ -63,7 +63,7 @@ bool fs_growing_settled(struct fs_reader *s, const struct fs_candidate *c,
   *known = g != NULL;
   bool same = g && fs_stamp_same(&g->stamp, stamp);
   if (old_enough(s, stamp) || (same && now - g->first_ns >= s->site->c.settle_ms * 1000000)) {
-    if (g) drop(s, g);
+    if (g) drop_growing(s, g);
     return true;
   }
   if (!g) {
@@ -104,7 +104,7 @@ int64_t fs_growing_wait_ms(struct fs_reader *s) {
 }
 
 void fs_growing_release(struct fs_reader *s) {
-  while (s->growing_count) drop(s, s->growing);
+  while (s->growing_count) drop_growing(s, s->growing);
   free(s->growing);
   s->growing = NULL;
 }

@@ -85,7 +85,7 @@ static bool reserve(struct fs_group *g, size_t count) {
 
 /* The names of one mtime from names_next on. One alone, or a group that the window cut, goes
  * without looking inside. */
-static void load(struct fs_reader *s) {
+static void load_names(struct fs_reader *s) {
   struct fs_group *g = &s->group;
   const struct fs_slot *first = &s->shared->names.at[s->names_next];
   size_t end = s->names_next + 1;
@@ -145,7 +145,7 @@ bool fs_group_pop(struct fs_reader *s, struct fs_candidate *c) {
   struct fs_group *g = &s->group;
   if (!fs_window_left(s)) return false;
   if (g->next == g->count) {
-    load(s);
+    load_names(s);
     if (!g->count) return false;
   }
   const struct fs_member *m = &g->at[g->next++];

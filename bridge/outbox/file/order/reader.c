@@ -11,8 +11,8 @@
 
 /* ---- the figures ---- */
 
-static void count(struct fs_shared *s, enum place place, int known, int unreadable, int odd,
-                  int foreign) {
+static void count_scanned(struct fs_shared *s, enum place place, int known, int unreadable, int odd,
+                          int foreign) {
   mutex_lock(&s->lock);
   struct fs_figures *f = &s->figures;
   if (known < 0 && f->known) {
@@ -43,7 +43,7 @@ static void uncount(struct fs_shared *s) {
 static enum status pass_over(struct fs_reader *s, struct fs_candidate *c, int unreadable, int odd,
                              int foreign) {
   if (fs_growing_forget(s, c->place, c->name)) c->fresh = false;
-  count(s->shared, c->place, c->fresh || c->held ? 0 : -1, unreadable, odd, foreign);
+  count_scanned(s->shared, c->place, c->fresh || c->held ? 0 : -1, unreadable, odd, foreign);
   return ST_AGAIN;
 }
 
@@ -71,7 +71,7 @@ static enum status pass_unreadable(struct fs_reader *s, struct fs_candidate *c) 
 }
 
 static enum status pass_growing(struct fs_reader *s, struct fs_candidate *c, bool known) {
-  if (c->fresh && !known) count(s->shared, c->place, 1, 0, 0, 0);
+  if (c->fresh && !known) count_scanned(s->shared, c->place, 1, 0, 0, 0);
   c->fresh = false;
   if (known && c->source == FS_GROWN) return ST_AGAIN;
   mutex_lock(&s->shared->lock);
@@ -124,7 +124,7 @@ static enum status judge_object(struct fs_reader *s, struct fs_candidate *c) {
   return pass_over(s, c, 0, 0, 1);
 }
 
-static enum status refuse(struct fs_reader *s, struct fs_candidate *c) {
+static enum status refuse_entry(struct fs_reader *s, struct fs_candidate *c) {
   bool known = false;
   if (!fs_growing_settled(s, c, &s->desk.stamp, &known)) return pass_growing(s, c, known);
   if (known) c->fresh = false; /* counted when it was first seen */
@@ -157,7 +157,7 @@ static enum status examine(struct fs_reader *s, struct fs_candidate *c, struct e
   case FS_TOO_LARGE: fs_desk_too_large(d); break;
   }
   if (st != ST_OK) return st;
-  if (d->reason != REASON_NONE) return refuse(s, c);
+  if (d->reason != REASON_NONE) return refuse_entry(s, c);
   if (fs_growing_forget(s, c->place, c->name)) c->fresh = false;
   return ST_OK;
 }

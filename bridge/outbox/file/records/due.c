@@ -269,8 +269,8 @@ static size_t add_lines(const struct fs_due *d, const struct key *list, const bo
 
 /* The lines are on disk: know them. Without memory they are not known to fs_due_has, but told to
  * Redis all the same. */
-static void remember(struct fs_due *d, const struct key *list, const bool *done, size_t count,
-                     size_t lines) {
+static void remember_keys(struct fs_due *d, const struct key *list, const bool *done, size_t count,
+                          size_t lines) {
   BUG_ON(!d->part_count);
   struct part *p = &d->parts[d->part_count - 1];
   mutex_lock(&d->lock);
@@ -294,7 +294,7 @@ enum status fs_due_add(struct fs_due *d, const struct key *list, const bool *don
   if (st != ST_OK) goto out;
   st = durable_append_sync(d->parts[d->part_count - 1].fd, buffer_span(&text), err);
   d->torn = st != ST_OK;
-  if (st == ST_OK) remember(d, list, done, count, lines);
+  if (st == ST_OK) remember_keys(d, list, done, count, lines);
 out:
   buffer_release(&text);
   return st;

@@ -276,8 +276,8 @@ static enum status index_ids(struct table *index, const struct span *ids, size_t
   return ST_OK;
 }
 
-static void mark(const struct table *index, const struct manifest *m, const struct span *ids,
-                 bool *named) {
+static void mark_named(const struct table *index, const struct manifest *m, const struct span *ids,
+                       bool *named) {
   for (size_t i = 0; i < m->count; i++) {
     const struct span *found = m->entries[i].id.len ? table_get(index, m->entries[i].id) : NULL;
     if (found) named[found - ids] = true;
@@ -296,7 +296,7 @@ enum status journal_names(int folder, const struct span *ids, size_t count, bool
     struct manifest m = {0};
     if (list[i].settled) continue;
     st = journal_read(folder, &list[i], &m, err);
-    if (st == ST_OK) mark(&index, &m, ids, named);
+    if (st == ST_OK) mark_named(&index, &m, ids, named);
     if (st == ST_NOT_FOUND) st = ST_OK; /* settled or removed meanwhile */
     manifest_release(&m);
   }

@@ -21,7 +21,8 @@ const char *state_note_name(enum note note) {
   return names[note];
 }
 
-static enum status named(enum status st, const struct state *s, enum note note, struct error *err) {
+static enum status name_note(enum status st, const struct state *s, enum note note,
+                             struct error *err) {
   return error_prefix(err, "%s/%s", state_path(s), names[note]), st;
 }
 
@@ -29,16 +30,16 @@ enum status state_note_read(const struct state *s, enum note note, struct buffer
                             struct error *err) {
   if (state_folder(s) < 0) return ST_NOT_FOUND;
   enum status st = file_read(state_folder(s), files[note], NOTE_MOST, out, err);
-  return st == ST_OK || st == ST_NOT_FOUND ? st : named(st, s, note, err);
+  return st == ST_OK || st == ST_NOT_FOUND ? st : name_note(st, s, note, err);
 }
 
 enum status state_note_write(struct state *s, enum note note, struct span text, struct error *err) {
   enum status st = state_replace(s, files[note], text, err);
-  return st == ST_OK ? st : named(st, s, note, err);
+  return st == ST_OK ? st : name_note(st, s, note, err);
 }
 
 enum status state_note_remove(struct state *s, enum note note, struct error *err) {
   enum status st = durable_unlink(state_folder(s), files[note], err);
   if (st == ST_OK) st = durable_sync_folder(state_folder(s), err);
-  return st == ST_OK || st == ST_NOT_FOUND ? st : named(st, s, note, err);
+  return st == ST_OK || st == ST_NOT_FOUND ? st : name_note(st, s, note, err);
 }

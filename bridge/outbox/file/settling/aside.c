@@ -35,7 +35,7 @@ static struct fs_row *find_row(struct fs_shared *s, enum place place, const char
 }
 
 /* Lock held. It replaces the one of its name. */
-static enum status put(struct fs_shared *s, struct fs_row *row) {
+static enum status put_row(struct fs_shared *s, struct fs_row *row) {
   free(table_remove(&s->asides, row->key));
   enum status st = table_put(&s->asides, row->key, row);
   if (st != ST_OK) free(row);
@@ -112,7 +112,7 @@ static enum status keep_row(struct fs_finisher *s, struct fs_row *row, bool *kno
   if (full)
     free(row);
   else
-    st = put(s->shared, row);
+    st = put_row(s->shared, row);
   if (st == ST_OK) fs_row_print(row, &s->added);
   if (s->added.failed) s->rewrite = true;
   mutex_unlock(&s->shared->lock);
@@ -214,7 +214,7 @@ enum status fs_aside_sync(struct fs_finisher *s, struct error *err) {
   return st;
 }
 
-static enum status load(struct fs_finisher *s, struct span text, struct error *err) {
+static enum status load_rows(struct fs_finisher *s, struct span text, struct error *err) {
   enum status st =
       span_starts(text, HEAD) ? ST_OK : error_set(err, ST_INVALID, "its first line is not ours");
   for (const char *end; st == ST_OK && text.len && (end = memchr(text.ptr, '\n', text.len));
@@ -224,7 +224,7 @@ static enum status load(struct fs_finisher *s, struct span text, struct error *e
     text = (struct span){end + 1, text.len - line.len - 1};
     if (!s->lines) continue;
     st = fs_row_parse(line, &row, err);
-    if (st == ST_OK && put(s->shared, row) != ST_OK)
+    if (st == ST_OK && put_row(s->shared, row) != ST_OK)
       st = error_set(err, ST_NO_MEMORY, "out of memory");
   }
   s->rewrite = text.len > 0; /* its last line has no end: a crash cut it */
@@ -235,7 +235,7 @@ enum status fs_aside_open(struct fs_finisher *s, struct error *err) {
   struct buffer text = {0};
   if (state_folder(s->site->state) < 0) return ST_OK;
   enum status st = file_read(state_folder(s->site->state), ASIDE, ASIDE_BYTES, &text, err);
-  if (st == ST_OK && text.len) st = load(s, buffer_span(&text), err);
+  if (st == ST_OK && text.len) st = load_rows(s, buffer_span(&text), err);
   buffer_release(&text);
   if (st == ST_NOT_FOUND) return ST_OK;
   if (st == ST_OK) return ST_OK;

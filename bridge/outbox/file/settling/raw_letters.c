@@ -169,7 +169,7 @@ static void describe_all(struct letters *l, struct fs_failing *const *list,
 
 /* Not where a successor found the descriptor and moved the bytes by it, which is why they are gone.
  */
-static void drop(const struct letters *l, const struct pair *p) {
+static void drop_pair(const struct letters *l, const struct pair *p) {
   struct stat moved;
   if (there(l->dlq, p->raw, &moved)) return;
   enum status st = durable_unlink(l->dlq, p->json, NULL);
@@ -194,7 +194,7 @@ static enum status copy_raw(struct letters *l, struct pair *p, const char *tmp, 
   if (st != ST_OK) return st;
   enum status gone = durable_unlink(l->dlq, p->raw, NULL);
   (void)gone; /* it is in a folder that was moved away */
-  drop(l, p);
+  drop_pair(l, p);
   return ST_AGAIN;
 }
 
@@ -230,7 +230,7 @@ static void move_all(struct letters *l) {
     if (unchanged(l, p)) f->status = move_raw(l, p);
     p->moved = f->status == ST_OK && f->how == SETTLED_GONE;
     if (f->status != ST_OK || p->moved) continue;
-    drop(l, p);
+    drop_pair(l, p);
     p->m->over = true;
   }
 }
@@ -240,7 +240,7 @@ static void move_all(struct letters *l) {
 /* It went along with a folder that was moved away. */
 static bool bring_back(struct letters *l, struct pair *p) {
   if (durable_move(l->dlq, p->raw, from_of(l, p), p->m->name, NULL) != ST_OK) return false;
-  drop(l, p);
+  drop_pair(l, p);
   return true;
 }
 

@@ -62,8 +62,9 @@ static enum status put_back(struct fs_finisher *s, enum place place, const char 
 
 /* Out of tmp, for good. When that fails it goes back, so that the next try finds it in its place.
  */
-static enum status drop(struct fs_finisher *s, const struct fs_ref *ref, enum leftover_kind kind,
-                        const char *name, const char *tmp, struct error *err) {
+static enum status drop_taken(struct fs_finisher *s, const struct fs_ref *ref,
+                              enum leftover_kind kind, const char *name, const char *tmp,
+                              struct error *err) {
   int from = fs_tmp(s->site, ref->place);
   BUG_ON_RULE(S3, kind != LEFTOVER_SENT &&
                       kind != LEFTOVER_GONE); /* what is to come back is not taken out */
@@ -96,7 +97,7 @@ static enum status pull_out(struct fs_finisher *s, struct fs_desk *d, const stru
   if (!sure || !fs_stamp_alike(&now, &ref->stamp))
     st = fs_same(s->site, d, fs_tmp(s->site, ref->place), ".busbridge/tmp/", tmp, ref, how, err);
   if (st == ST_OK && (*how == SETTLED_GONE || *how == SETTLED_REUSED))
-    return drop(s, ref, left.kind, name, tmp, err);
+    return drop_taken(s, ref, left.kind, name, tmp, err);
   if (st == ST_OK && *how == SETTLED_VANISHED) return ST_OK;
   enum status back = put_back(s, ref->place, name, tmp, err);
   return st != ST_OK ? st : back == ST_NOT_FOUND ? ST_OK : back;
