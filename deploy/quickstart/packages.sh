@@ -10,14 +10,17 @@ KAFKA_PACKAGES="default-jre-headless maven kcat"
 UNIT_PACKAGES="libcmocka-dev locales"
 TEST_PACKAGES="python3-avro python3-jsonschema python3-venv python3-yaml spin systemd tmux zsh fish"
 command -v kubectl >/dev/null || TEST_PACKAGES+=" kubernetes-client" # any kubectl renders the manifests
-command -v npm >/dev/null || TEST_PACKAGES+=" nodejs npm"            # for the example consumers
+command -v npm >/dev/null || TEST_PACKAGES+=" nodejs npm"            # for the examples
 command -v javac >/dev/null || TEST_PACKAGES+=" default-jdk-headless" # likewise
+command -v go >/dev/null || TEST_PACKAGES+=" golang-go"               # likewise
+TEST_PACKAGES+=" mono-mcs libmono-sqlite4.0-cil python3-psycopg libsqlite3-dev libpq-dev" # likewise
 CHECK_PACKAGES="python3-venv valgrind libc6-dbg gcovr mandoc"
 
 # What no package has: tests/tools/fetch brings it.
 KUBERNETES_VALIDATE=1.37.0
 CONSUMERS_PYTHON="confluent-kafka==2.16.1 fastavro==1.13.1"
 CONSUMERS_NODE="kafkajs@2.2.4 avsc@5.7.9"
+PRODUCERS_NODE="pg@8.16.3 @photostructure/sqlite@1.2.1"
 ASYNCAPI_NODE="@asyncapi/parser@3.6.3"
 # Two schema registries (version and SHA-256 of the archive), the Java that the newer one needs, and what reads a topic by their help.
 APICURIO_2="2.6.13.Final 3cda1b34aa020fb4ac4dd6a66018d757e81e437f97e20a1f92d366b70091c6ba"
