@@ -23,8 +23,8 @@ struct store {
 /* Every operation is required: behind the scheme the table holds nothing but functions. */
 static bool complete(const struct store_ops *o) {
   typedef void (*operation)(void);
-  const char *at = (const char *)o + offsetof(struct store_ops, open);
-  size_t count = (sizeof *o - offsetof(struct store_ops, open)) / sizeof(operation);
+  const char *at = (const char *)o + offsetof(struct store_ops, prepare);
+  size_t count = (sizeof *o - offsetof(struct store_ops, prepare)) / sizeof(operation);
   for (size_t i = 0; i < count; i++) {
     operation f;
     memcpy(&f, at + i * sizeof f, sizeof f);
@@ -60,6 +60,17 @@ enum status store_address(const char *url, const char **address, struct error *e
     return error_set(err, ST_INVALID,
                      "outbox.url: an outbox in memory ends with its process; use file:DIR");
   return st;
+}
+
+enum status store_prepare(const char *url, struct store_preparation *p, struct error *err) {
+  const struct store_ops *ops = NULL;
+  const char *address = NULL;
+  p->was = p->is = p->known = 0;
+  p->steps = (struct buffer){0};
+  enum status st = choose(url, &ops, &address, err);
+  if (st != ST_OK) return st;
+  st = ops->prepare(address, p, err);
+  return st == ST_OK ? buffer_status(&p->steps, err) : st;
 }
 
 enum status store_open(const char *url, const struct store_options *options, struct store **out,

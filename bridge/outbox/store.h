@@ -12,6 +12,7 @@
  *   selections.h    which dead letters a bulk replay or purge is about
  *   manifest.h      the journal of batches
  *   survey.h        everything that is in it, and what belongs there or not
+ *   prepare.h       made ready to be opened, where a kind needs that
  *
  * An entry is IN HAND from store_next until one of store_done, store_retry, store_dead returned
  * ST_OK for it, or store_release was called. store_next never hands out what is in hand, nor the
@@ -40,6 +41,7 @@
 #include "bridge/outbox/entry.h"
 #include "bridge/outbox/notes.h"
 #include "bridge/outbox/operators.h"
+#include "bridge/outbox/prepare.h"
 #include "bridge/outbox/selections.h"
 #include "bridge/outbox/set_aside.h"
 

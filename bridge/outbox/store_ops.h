@@ -13,6 +13,7 @@ struct manifest_name;
 struct store_ops {
   const char *scheme; /* of outbox.url: "memory" */
   struct store_traits traits;
+  enum status (*prepare)(const char *address, struct store_preparation *, struct error *);
   enum status (*open)(const char *address, const struct store_options *, void **, struct error *);
   void (*close)(void *);
   const char *(*id)(const void *);

@@ -26,5 +26,7 @@ enum status fs_open(const char *address, const struct store_options *options, vo
                     struct error *err);
 enum status fs_begin(void *impl, const struct store_config *config, struct error *err);
 void fs_close(void *impl);
+/* prepare.c: likewise */
+enum status fs_prepare(const char *address, struct store_preparation *p, struct error *err);
 
 #endif

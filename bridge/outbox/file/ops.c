@@ -354,6 +354,7 @@ static bool op_lies(void *impl, const struct entry_ref *ref, struct span id) {
 const struct store_ops store_file_ops = {
     .scheme = "file",
     .traits = {.watches = true, .order = ORDER_OF_NAMES, .keeps_sent = true},
+    .prepare = fs_prepare,
     .open = fs_open,
     .close = fs_close,
     .id = op_id,

@@ -180,6 +180,12 @@ static bool memory_scanned(void *impl, uint64_t generation) {
 
 /* ---- opening ---- */
 
+static enum status memory_prepare(const char *address, struct store_preparation *p,
+                                  struct error *err) {
+  (void)address, (void)p, (void)err;
+  return ST_OK;
+}
+
 static enum status memory_open(const char *address, const struct store_options *options, void **out,
                                struct error *err) {
   if (options->typed)
@@ -226,6 +232,7 @@ static void memory_close(void *impl) {
 const struct store_ops store_memory_ops = {
     .scheme = "memory",
     .traits = {.watches = true, .order = ORDER_OF_COMING, .counts = true, .keeps_sent = true},
+    .prepare = memory_prepare,
     .open = memory_open,
     .close = memory_close,
     .id = memory_id,
