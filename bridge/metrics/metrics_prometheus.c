@@ -109,10 +109,11 @@ static double gauge_of(const struct series *s) {
   return d;
 }
 
-/* A gauge nobody has set, and an overflow that took nothing, are not there. */
+/* A gauge nobody has set is not there, nor is an overflow that took nothing and would take nothing
+ * now: one that will is a counter, and stands at 0 from the start as any. */
 static bool shown(const struct metrics *m, const struct series *s) {
   if (metric_is_set(s->metric)) return !isnan(gauge_of(s));
-  return !series_is_overflow(m, s) || series_total(s) > 0;
+  return !series_is_overflow(m, s) || series_total(s) > 0 || m->count[s->metric] >= SERIES_MAX;
 }
 
 static void put_series(struct buffer *out, const struct series *s) {

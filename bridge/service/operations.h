@@ -16,6 +16,7 @@
       "topics"
 /* series.c: those of counters with labels, at 0. */
 void service_begin_series(struct service *s);
+void service_begin_schemas(struct service *s, const struct catalog *catalog); /* of each event */
 
 struct operation {
   struct service *service;

@@ -149,6 +149,34 @@ CASE(members_without_a_place_are_counted_by_type) {
   assert_has(buffer_z(&w->json), "busbridge_unknown_fields_total{type=\"episode.noted\"} 3\n");
 }
 
+static const char *scraped(struct world *w) {
+  buffer_clear(&w->json);
+  assert_int_equal(service_prometheus(w->service, &w->json, &w->err), ST_OK);
+  return buffer_z(&w->json);
+}
+
+CASE(what_a_reload_brings_stands_at_0_before_its_first_event) {
+  struct world *w = *state;
+  char folder[300];
+  open_with_schema(w, NULL);
+  snprintf(folder, sizeof folder, "%s/schemas", w->outbox);
+  schema_write(folder, "episode", "brought.avsc", RECORD("Brought", TEXT_FIELD("who")));
+  assert_null(strstr(scraped(w), "episode.brought"));
+  service_reload_schemas(w->service);
+  assert_has(scraped(w), "busbridge_unknown_fields_total{type=\"episode.brought\"} 0\n");
+}
+
+/* An event's name and the registry are named by the relay while they are open only. */
+CASE(a_door_that_is_closed_again_is_not_shown_open) {
+  struct world *w = *state;
+  open_relay(w, false, "registry.url=http://127.0.0.1:1", NULL);
+  assert_has(scraped(w), "busbridge_breaker_state{target=\"registry\"} 0\n");
+  series_set(metrics_series(w->service->metrics, METRIC_BREAKER, "registry", NULL), 1);
+  series_set(metrics_series(w->service->metrics, METRIC_BREAKER, "episode.rated", NULL), 1);
+  assert_has(scraped(w), "busbridge_breaker_state{target=\"registry\"} 0\n");
+  assert_null(strstr(buffer_z(&w->json), "episode.rated\"} 1"));
+}
+
 static void open_again(struct world *w, enum service_mode mode, const char *schemas,
                        const char *setting) {
   service_close(w->service, 5000);

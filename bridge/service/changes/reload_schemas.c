@@ -1,6 +1,7 @@
 /* SIGHUP: the folders of schemas are read again and taken over whole, or not at all. Main thread.
  * A crash leaves the schemas of the files, which the next start reads. */
 #include "bridge/service/changes/last_schemas.h"
+#include "bridge/service/operations.h"
 #include "bridge/service/parts.h"
 #include "bridge/service/plan/framings.h"
 #include "bridge/service/plan/subjects.h"
@@ -64,6 +65,7 @@ void service_reload_schemas(struct service *s) {
     if (service_ids_add(s, fresh, &err) != ST_OK) /* those without an id wait */
       tell_refused(s, &err);
     if (plan_needs_schemas(&s->plan, s->routing)) last_schemas_keep(s->store, fresh, s->log);
+    service_begin_schemas(s, fresh);
     catalog_replace(s->catalog, fresh);
     log_write(s->log, LOG_INFO, "service", "schemas_reloaded", FIELDS(F_INT("count", count)),
               "The schemas were read again and serve from the next event on");

@@ -23,9 +23,11 @@ static void set_time(struct service *s, enum metric metric, int64_t us) {
   set_gauge(s, metric, NULL, us == TIME_NONE ? NAN : (double)us / 1e6);
 }
 
-/* The relay names only doors that are not closed: all others are set to 0, so that a healed one is
- * seen. */
+/* The relay names only doors that are not closed. Those that there always are are set to 0; an
+ * event's own goes when it is closed. */
 static void set_breakers(struct service *s, const struct relay_status *status) {
+  metrics_unset(s->metrics, METRIC_BREAKER);
+  if (*s->plan.registry.urls) set_gauge(s, METRIC_BREAKER, "registry", BREAKER_CLOSED);
   set_gauge(s, METRIC_BREAKER, "kafka", BREAKER_CLOSED);
   set_gauge(s, METRIC_BREAKER, "outbox", BREAKER_CLOSED);
   for (unsigned i = 0; i < routing_topics(s->routing); i++)

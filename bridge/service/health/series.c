@@ -16,10 +16,9 @@ static void of_namespace(struct service *s, const char *ns) {
   (void)metrics_series(s->metrics, METRIC_KEYLESS, ns, NULL);
 }
 
-/* Of each event that has a schema. */
-static void of_schemas(struct service *s) {
+void service_begin_schemas(struct service *s, const struct catalog *catalog) {
   struct catalog_schema schema;
-  for (size_t i = 0; s->catalog && catalog_schema_at(s->catalog, i, &schema); i++)
+  for (size_t i = 0; catalog && catalog_schema_at(catalog, i, &schema); i++)
     if (!schema.whole) (void)metrics_series(s->metrics, METRIC_UNPLACED, schema.event_name, NULL);
 }
 
@@ -43,7 +42,7 @@ void service_begin_series(struct service *s) {
     of_namespace(s, word);
   }
   of_namespace(s, "none");
-  of_schemas(s);
+  service_begin_schemas(s, s->catalog);
   of_registry(s);
   for (size_t i = 0; i < WORDS(commands); i++)
     for (size_t j = 0; j < WORDS(ends); j++)
