@@ -106,7 +106,7 @@ enum status keys_check(struct keys *k, const struct span *ids, size_t count, boo
   for (size_t at = 0; st == ST_OK && at < count; at += AT_A_TIME) {
     size_t n = count - at < AT_A_TIME ? count - at : AT_A_TIME;
     struct check_job job = {ids + at, n, seen + at, place ? place + at : NULL, arena};
-    st = line_exchange(k, &k->check, run_check, &job, NULL);
+    st = connection_exchange(k, &k->check, run_check, &job, NULL);
   }
   mutex_unlock(&k->check.lock);
   mutex_lock(&k->state);
@@ -161,7 +161,7 @@ static enum status set_all(struct keys *k, const struct key *list, size_t count,
   for (size_t at = 0; st == ST_OK && at < count; at += AT_A_TIME) {
     size_t n = count - at < AT_A_TIME ? count - at : AT_A_TIME;
     struct set_job job = {list + at, n, done + at};
-    st = line_exchange(k, &k->set, run_set, &job, err);
+    st = connection_exchange(k, &k->set, run_set, &job, err);
   }
   return st;
 }
@@ -213,12 +213,12 @@ static enum status set_some_due(struct keys *k, bool now, bool *more, struct err
   bool done[AT_A_TIME] = {false};
   size_t count = 0;
   *more = false;
-  if (!now && !line_may_try(k, &k->set, err)) return ST_UNAVAILABLE;
+  if (!now && !connection_may_try(k, &k->set, err)) return ST_UNAVAILABLE;
   enum status st = k->due.read(k->due.ctx, list, AT_A_TIME, &count, err);
   if (st != ST_OK || count == 0) return st;
   BUG_ON(count > AT_A_TIME);
   struct set_job job = {list, count, done};
-  st = line_exchange_now(k, &k->set, run_set, &job, err);
+  st = connection_exchange_now(k, &k->set, run_set, &job, err);
   if (st == ST_OK) st = k->due.drop(k->due.ctx, err);
   *more = st == ST_OK;
   if (st != ST_OK) return st;
@@ -243,12 +243,12 @@ static void set_due(struct keys *k) {
 
 void keys_tend(struct keys *k) {
   if (k->url.off) return;
-  line_probe(k, &k->check);
+  connection_probe(k, &k->check);
   /* What is due is the better probe: a replica answers a PING too. */
   if (keys_due_count(k) > 0)
     set_due(k);
   else
-    line_probe(k, &k->set);
+    connection_probe(k, &k->set);
 }
 
 struct forget_job {
@@ -278,7 +278,7 @@ enum status keys_forget(struct keys *k, struct span id, struct error *err) {
   mutex_lock(&k->set.lock);
   /* An id that is due is told to Redis with all the others first: there it can be forgotten. */
   while (st == ST_OK && more && is_due(k, id)) st = set_some_due(k, true, &more, &own);
-  if (st == ST_OK) st = line_exchange_now(k, &k->set, run_forget, &job, &own);
+  if (st == ST_OK) st = connection_exchange_now(k, &k->set, run_forget, &job, &own);
   mutex_unlock(&k->set.lock);
   if (st != ST_OK)
     return error_set(err, st, "Redis has to forget the id and cannot be used: %s", own.text);

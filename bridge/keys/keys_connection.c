@@ -70,7 +70,7 @@ static void say_back(struct keys *k) {
             "Redis keeps idempotency keys again; those due are being set");
 }
 
-static void count_failure(struct keys *k, struct line *l, const struct error *err) {
+static void count_failure(struct keys *k, struct connection *l, const struct error *err) {
   static const struct backoff wait = {.base_ms = 50, .max_ms = 5000, .jitter_ms = 10};
   mutex_lock(&k->state);
   bool news = !k->check.away && !k->set.away;
@@ -83,7 +83,7 @@ static void count_failure(struct keys *k, struct line *l, const struct error *er
   if (news) say_away(k, err->text);
 }
 
-static void count_success(struct keys *k, struct line *l) {
+static void count_success(struct keys *k, struct connection *l) {
   mutex_lock(&k->state);
   bool news = l->away && !(k->check.away && k->set.away);
   l->away = false;
@@ -93,7 +93,7 @@ static void count_success(struct keys *k, struct line *l) {
   if (news) say_back(k);
 }
 
-bool line_may_try(struct keys *k, struct line *l, struct error *err) {
+bool connection_may_try(struct keys *k, struct connection *l, struct error *err) {
   mutex_lock(&k->state);
   bool may = l->failures == 0 || clock_mono_ns(k->clock) >= l->retry_ns;
   if (!may) error_set(err, ST_UNAVAILABLE, "%s", k->error);
@@ -101,8 +101,8 @@ bool line_may_try(struct keys *k, struct line *l, struct error *err) {
   return may;
 }
 
-enum status line_exchange_now(struct keys *k, struct line *l, line_job_fn run, void *job,
-                              struct error *err) {
+enum status connection_exchange_now(struct keys *k, struct connection *l, connection_job_fn run,
+                                    void *job, struct error *err) {
   struct error own = {0};
   bool idle = l->redis.context != NULL;
   enum status st = idle ? ST_OK : redis_connect(&l->redis, &k->url, k->timeout_ms, &own);
@@ -124,10 +124,10 @@ enum status line_exchange_now(struct keys *k, struct line *l, line_job_fn run, v
   return st;
 }
 
-enum status line_exchange(struct keys *k, struct line *l, line_job_fn run, void *job,
-                          struct error *err) {
-  if (!line_may_try(k, l, err)) return ST_UNAVAILABLE;
-  return line_exchange_now(k, l, run, job, err);
+enum status connection_exchange(struct keys *k, struct connection *l, connection_job_fn run,
+                                void *job, struct error *err) {
+  if (!connection_may_try(k, l, err)) return ST_UNAVAILABLE;
+  return connection_exchange_now(k, l, run, job, err);
 }
 
 static enum status run_ping(struct keys *k, struct redis *r, void *job, struct error *err) {
@@ -138,13 +138,13 @@ static enum status run_ping(struct keys *k, struct redis *r, void *job, struct e
   return st == ST_OK ? redis_expect_ok(r, &refused, err) : st;
 }
 
-void line_probe(struct keys *k, struct line *l) {
+void connection_probe(struct keys *k, struct connection *l) {
   mutex_lock(&k->state);
   bool away = l->away;
   mutex_unlock(&k->state);
   if (!away) return;
   mutex_lock(&l->lock);
-  enum status st = line_exchange(k, l, run_ping, NULL, NULL);
+  enum status st = connection_exchange(k, l, run_ping, NULL, NULL);
   mutex_unlock(&l->lock);
   (void)st; /* it is in the state */
 }

@@ -58,7 +58,7 @@ static enum status ask_memory(struct keys *k, struct keys_policy *out, struct er
   *out = (struct keys_policy){.skew_us = TIME_NONE};
   if (k->url.off) return error_set(err, ST_UNSUPPORTED, "redis.url is off");
   mutex_lock(&k->check.lock);
-  enum status st = line_exchange(k, &k->check, run_info, &info, err);
+  enum status st = connection_exchange(k, &k->check, run_info, &info, err);
   mutex_unlock(&k->check.lock);
   struct span policy = info_value(&info, "\nmaxmemory_policy:");
   snprintf(out->policy, sizeof out->policy, "%.*s", SPAN_ARGS(policy));
@@ -73,7 +73,7 @@ enum status keys_policy(struct keys *k, struct keys_policy *out, struct error *e
   if (st != ST_OK) return st;
   /* Whoever may not ask for the time has told the rest. */
   mutex_lock(&k->check.lock);
-  enum status told = line_exchange(k, &k->check, run_time, out, NULL);
+  enum status told = connection_exchange(k, &k->check, run_time, out, NULL);
   mutex_unlock(&k->check.lock);
   (void)told;
   return ST_OK;

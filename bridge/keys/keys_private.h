@@ -7,7 +7,7 @@
 #include "bridge/keys/keys_redis.h"
 
 /* A connection. `redis` belongs to the lock; what follows to the lock of the state. */
-struct line {
+struct connection {
   struct mutex lock;
   struct redis redis;
   unsigned failures;
@@ -24,7 +24,7 @@ struct keys {
   const struct clock *clock;
   struct log *log;
   struct keys_due due; /* without functions: nothing is kept. Changed under set.lock only */
-  struct line check, set;
+  struct connection check, set;
   struct mutex state; /* innermost */
   bool worked;        /* any exchange ever did */
   uint64_t checks, sets, errors, given_up;
@@ -36,20 +36,21 @@ static inline uint64_t keys_due_count(const struct keys *k) { /* 0 where nothing
 }
 
 /* Sends a job's commands and receives all their answers. Begins anew when called again. */
-typedef enum status (*line_job_fn)(struct keys *k, struct redis *r, void *job, struct error *err);
-
-/* Runs the job over the line, connecting when needed, and keeps account of what that says about
- * Redis. The caller holds the line's lock. ST_UNAVAILABLE, also at once while the back-off after a
- * failure lasts. */
-MUST_CHECK enum status line_exchange(struct keys *k, struct line *l, line_job_fn run, void *job,
-                                     struct error *err);
-/* The same without regard to the back-off. */
-MUST_CHECK enum status line_exchange_now(struct keys *k, struct line *l, line_job_fn run, void *job,
+typedef enum status (*connection_job_fn)(struct keys *k, struct redis *r, void *job,
                                          struct error *err);
+
+/* Runs the job over the connection, connecting when needed, and keeps account of what that says
+ * about Redis. The caller holds its lock. ST_UNAVAILABLE, also at once while the back-off after a
+ * failure lasts. */
+MUST_CHECK enum status connection_exchange(struct keys *k, struct connection *l,
+                                           connection_job_fn run, void *job, struct error *err);
+/* The same without regard to the back-off. */
+MUST_CHECK enum status connection_exchange_now(struct keys *k, struct connection *l,
+                                               connection_job_fn run, void *job, struct error *err);
 /* Has the back-off passed? When not, err is the failure that began it. */
-bool line_may_try(struct keys *k, struct line *l, struct error *err);
+bool connection_may_try(struct keys *k, struct connection *l, struct error *err);
 /* When the last exchange failed: see whether Redis answers now. The caller does not hold the lock.
  */
-void line_probe(struct keys *k, struct line *l);
+void connection_probe(struct keys *k, struct connection *l);
 
 #endif

@@ -38,7 +38,7 @@ struct service {
   struct mutex moving;      /* replays and purges against each other */
   struct mutex audit_lock;
   struct mutex topics_lock;
-  struct survey_of_topics *topics; /* topics_lock: what Kafka said last, or NULL */
+  struct topics_asked *topics; /* topics_lock: what Kafka said last, or NULL */
   struct home *home;
   struct crash_marks *crash_marks; /* RELAY only */
   struct event_lifting lifting;
@@ -54,9 +54,9 @@ struct service {
   struct metrics *metrics;   /* INSPECT: as last saved by whoever held the lock */
   struct books books;
   struct glance glance;
-  struct dead_counts *census; /* not in CHANGE */
-  struct mutex scrape;        /* one at a time sets the gauges */
-  struct relay *relay;        /* RELAY only, else NULL */
+  struct dead_counts *dead_counts; /* not in CHANGE */
+  struct mutex scrape;             /* one at a time sets the gauges */
+  struct relay *relay;             /* RELAY only, else NULL */
   struct plan plan;
   struct statistics *statistics; /* RELAY only */
   int64_t opened_us;

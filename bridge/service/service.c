@@ -52,7 +52,7 @@ static enum status open_crash_marks(struct service *s, struct error *err) {
 }
 
 static void dead_left(void *ctx, struct span name, struct span reason) {
-  dead_counts_left(((struct service *)ctx)->census, name, reason);
+  dead_counts_left(((struct service *)ctx)->dead_counts, name, reason);
 }
 
 static enum status begin_entries(struct service *s, struct error *err) {
@@ -122,10 +122,11 @@ static void watch_framings(struct service *s) {
 }
 
 /* Without one only dlq_events are missing. */
-static void open_census(struct service *s) {
+static void open_dead_counts(struct service *s) {
   struct dead_counts_parts parts = {
       .store = s->store, .routing = s->routing, .metrics = s->metrics, .clock = s->clock};
-  if (s->mode != SERVICE_CHANGE) s->census = dead_counts_open(&parts, s->mode == SERVICE_RELAY);
+  if (s->mode != SERVICE_CHANGE)
+    s->dead_counts = dead_counts_open(&parts, s->mode == SERVICE_RELAY);
 }
 
 /* ---- open and close ---- */
@@ -149,7 +150,7 @@ static enum status open_parts(struct service *s, const struct service_options *o
   if (st == ST_OK) st = saved_metrics_open(s, err);
   if (st == ST_OK) service_begin_series(s);
   if (st == ST_OK) account_open(s);
-  if (st == ST_OK) open_census(s);
+  if (st == ST_OK) open_dead_counts(s);
   if (st == ST_OK && s->mode == SERVICE_RELAY) typed_log(s->settings, s->log);
   if (st == ST_OK && s->mode == SERVICE_RELAY) key_rules_log(s->routing, s->catalog, s->log);
   if (st == ST_OK && s->mode == SERVICE_RELAY) order_rules_keep(s->store, s->routing, s->log);
@@ -203,7 +204,7 @@ void service_close(struct service *s, int64_t drain_ms) {
   }
   last_framings_unwatch(s->framings);
   ids_close(s->ids);
-  dead_counts_close(s->census);
+  dead_counts_close(s->dead_counts);
   account_end(s);
   if (s->metrics && s->keys && s->mode != SERVICE_INSPECT && saved_metrics_write(s, &err) != ST_OK)
     log_write(s->log, LOG_WARNING, "service", "metrics_not_saved",

@@ -6,7 +6,7 @@
  */
 #include "tests/integration/broker.h"
 
-#include "bridge/kafka/reader.h"
+#include "bridge/kafka/topic_reader.h"
 
 struct world {
   char bootstrap[64];
@@ -14,7 +14,7 @@ struct world {
   struct kafka_config config;
   struct cluster *cluster;
   struct publisher *publisher;
-  struct reader *reader;
+  struct topic_reader *reader;
   struct reports reports;
   char topic[64]; /* a name of this test's own */
 };
@@ -37,7 +37,7 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
   struct world *w = *state;
-  reader_close(w->reader);
+  topic_reader_close(w->reader);
   publisher_close(w->publisher);
   cluster_close(w->cluster);
   test_free(w);
@@ -164,12 +164,12 @@ CASE(only_committed_records_are_read_and_the_end_comes_behind_aborted_ones) {
   write_transactions(w);
   const char *const topics[] = {w->topic};
   struct error err = {0};
-  assert_int_equal(reader_open(&w->config, NULL, topics, 1, false, PATIENCE_MS, &w->reader, &err),
-                   ST_OK);
+  assert_int_equal(
+      topic_reader_open(&w->config, NULL, topics, 1, false, PATIENCE_MS, &w->reader, &err), ST_OK);
   struct message message;
   enum status st;
   size_t found = 0;
-  while ((st = reader_next(w->reader, PATIENCE_MS, &message, &err)) == ST_OK) {
+  while ((st = topic_reader_next(w->reader, PATIENCE_MS, &message, &err)) == ST_OK) {
     assert_true(span_is(message.value, "committed"));
     found++;
   }

@@ -3,7 +3,7 @@
  */
 #include "tests/integration/broker.h"
 
-#include "bridge/kafka/reader.h"
+#include "bridge/kafka/topic_reader.h"
 
 enum { LARGE = 3000, TOPIC_LIMIT = 2000 };
 
@@ -135,18 +135,18 @@ static void commit_batch(struct world *w, int64_t number, const char *digest, co
 /* The values a read_committed consumer finds, each with a comma behind it. */
 static void expect_values(struct world *w, const char *wanted) {
   const char *const topics[] = {w->topic};
-  struct reader *reader = NULL;
+  struct topic_reader *reader = NULL;
   struct error err = {0};
   char found[256] = "";
   struct message message;
-  if (reader_open(&w->config, NULL, topics, 1, false, PATIENCE_MS, &reader, &err) != ST_OK)
+  if (topic_reader_open(&w->config, NULL, topics, 1, false, PATIENCE_MS, &reader, &err) != ST_OK)
     fail_msg("%s", err.text);
   enum status st;
-  while ((st = reader_next(reader, PATIENCE_MS, &message, &err)) == ST_OK) {
+  while ((st = topic_reader_next(reader, PATIENCE_MS, &message, &err)) == ST_OK) {
     size_t used = strlen(found);
     snprintf(found + used, sizeof found - used, "%.*s,", (int)message.value.len, message.value.ptr);
   }
-  reader_close(reader);
+  topic_reader_close(reader);
   assert_int_equal(st, ST_END);
   assert_string_equal(found, wanted);
 }

@@ -147,38 +147,39 @@ enum status cluster_positions(const struct kafka_config *config, struct log *log
 
 /* ---- reader.h: committed records up to what is there now ---- */
 
-struct reader {
+struct topic_reader {
   size_t at, end;
   int64_t from_ms;
   struct record_header header;
 };
 
-enum status reader_open(const struct kafka_config *config, struct log *log,
-                        const char *const *topics, size_t count, bool from_end, int timeout_ms,
-                        struct reader **out, struct error *err) {
+enum status topic_reader_open(const struct kafka_config *config, struct log *log,
+                              const char *const *topics, size_t count, bool from_end,
+                              int timeout_ms, struct topic_reader **out, struct error *err) {
   (void)config, (void)log, (void)topics, (void)count, (void)from_end;
   if (!kafka_reachable(timeout_ms)) return away(err);
-  struct reader *r = calloc(1, sizeof *r);
+  struct topic_reader *r = calloc(1, sizeof *r);
   if (!r) abort();
   r->end = world.record_count;
   *out = r;
   return ST_OK;
 }
 
-enum status reader_seek_time(struct reader *r, int64_t from_ms, int timeout_ms, struct error *err) {
+enum status topic_reader_seek_time(struct topic_reader *r, int64_t from_ms, int timeout_ms,
+                                   struct error *err) {
   r->from_ms = from_ms;
   return kafka_reachable(timeout_ms) ? ST_OK : away(err);
 }
 
-enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last, int timeout_ms,
-                             uint64_t *offsets, struct error *err) {
+enum status topic_reader_seek_back(struct topic_reader *r, int64_t from_ms, int64_t last,
+                                   int timeout_ms, uint64_t *offsets, struct error *err) {
   (void)last;
   *offsets = r->end;
-  return reader_seek_time(r, from_ms, timeout_ms, err);
+  return topic_reader_seek_time(r, from_ms, timeout_ms, err);
 }
 
-bool reader_begins(const struct reader *r, size_t i, const char **topic, int *partition,
-                   int64_t *offset) {
+bool topic_reader_begins(const struct topic_reader *r, size_t i, const char **topic, int *partition,
+                         int64_t *offset) {
   if (i >= (size_t)world.topic_count * PARTITIONS) return false;
   *topic = world.topics[i / PARTITIONS];
   *partition = (int)(i % PARTITIONS);
@@ -186,11 +187,12 @@ bool reader_begins(const struct reader *r, size_t i, const char **topic, int *pa
   return true;
 }
 
-void reader_close(struct reader *r) {
+void topic_reader_close(struct topic_reader *r) {
   free(r);
 }
 
-enum status reader_next(struct reader *r, int timeout_ms, struct message *out, struct error *err) {
+enum status topic_reader_next(struct topic_reader *r, int timeout_ms, struct message *out,
+                              struct error *err) {
   if (!kafka_reachable(timeout_ms)) return away(err);
   while (r->at < r->end && world.records[r->at].timestamp_ms < r->from_ms) r->at++;
   while (r->at < r->end && world.records[r->at].fate == ABORTED) r->at++;

@@ -5,7 +5,7 @@
 #define TESTS_SIMULATE_WORLD_H
 
 #include "bridge/kafka/cluster/cluster.h"
-#include "bridge/kafka/reader.h"
+#include "bridge/kafka/topic_reader.h"
 #include "bridge/keys/keys.h"
 #include "bridge/outbox/store.h"
 

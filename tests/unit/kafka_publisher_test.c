@@ -2,7 +2,7 @@
  * trouble reports. */
 #include "tests/unit/kafka_mock.h"
 
-#include "bridge/kafka/reader.h"
+#include "bridge/kafka/topic_reader.h"
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -73,10 +73,10 @@ CASE(golden_keys_land_on_the_partitions_of_murmur2) {
   }
 }
 
-static void expect_message(struct reader *reader, struct message *message) {
+static void expect_message(struct topic_reader *reader, struct message *message) {
   struct error err = {0};
   enum status st;
-  do st = reader_next(reader, PATIENCE_MS, message, &err);
+  do st = topic_reader_next(reader, PATIENCE_MS, message, &err);
   while (st == ST_END);
   if (st != ST_OK) fail_msg("%s %s", status_name(st), err.text);
 }
@@ -98,10 +98,10 @@ CASE(key_value_and_headers_arrive_as_given_and_an_empty_key_is_none) {
   flush(w);
 
   const char *const topics[] = {"t"};
-  struct reader *reader = NULL;
+  struct topic_reader *reader = NULL;
   struct error err = {0};
   assert_int_equal(
-      reader_open(&w->mock.config, w->mock.log, topics, 1, false, PATIENCE_MS, &reader, &err),
+      topic_reader_open(&w->mock.config, w->mock.log, topics, 1, false, PATIENCE_MS, &reader, &err),
       ST_OK);
   struct message got;
   expect_message(reader, &got);
@@ -118,7 +118,7 @@ CASE(key_value_and_headers_arrive_as_given_and_an_empty_key_is_none) {
   expect_message(reader, &got);
   assert_null(got.key.ptr);
   assert_int_equal(got.header_count, 0);
-  reader_close(reader);
+  topic_reader_close(reader);
 }
 
 CASE(reports_bring_opaque_and_offset_back_and_flush_ends_with_the_last) {

@@ -2,13 +2,13 @@
 #include "tests/unit/kafka_mock.h"
 
 #include "bridge/kafka/cluster/cluster.h"
-#include "bridge/kafka/reader.h"
+#include "bridge/kafka/topic_reader.h"
 
 struct world {
   struct mock mock;
   struct publisher *publisher;
   struct reports reports;
-  struct reader *reader;
+  struct topic_reader *reader;
   struct cluster *cluster;
 };
 
@@ -21,7 +21,7 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
   struct world *w = *state;
-  reader_close(w->reader);
+  topic_reader_close(w->reader);
   cluster_close(w->cluster);
   publisher_close(w->publisher);
   mock_close(&w->mock);
@@ -52,8 +52,8 @@ static unsigned writer(struct world *w, const char *topic) {
 
 static void read_from(struct world *w, const char *const *topics, size_t count, bool from_end) {
   struct error err = {0};
-  if (reader_open(&w->mock.config, w->mock.log, topics, count, from_end, PATIENCE_MS, &w->reader,
-                  &err) != ST_OK)
+  if (topic_reader_open(&w->mock.config, w->mock.log, topics, count, from_end, PATIENCE_MS,
+                        &w->reader, &err) != ST_OK)
     fail_msg("%s", err.text);
 }
 
@@ -63,7 +63,7 @@ static size_t read_to_end(struct world *w) {
   for (;;) {
     struct message message;
     struct error err = {0};
-    enum status st = reader_next(w->reader, PATIENCE_MS, &message, &err);
+    enum status st = topic_reader_next(w->reader, PATIENCE_MS, &message, &err);
     if (st == ST_END) return found;
     if (st != ST_OK) fail_msg("%s %s", status_name(st), err.text);
     assert_int_equal(message.value.len, 1);
@@ -84,10 +84,10 @@ CASE(all_partitions_of_all_topics_are_read_and_the_end_is_said_once) {
   read_from(w, topics, 2, false);
   assert_int_equal(read_to_end(w), 12);
   struct message message;
-  assert_int_equal(reader_next(w->reader, 100, &message, NULL), ST_AGAIN);
+  assert_int_equal(topic_reader_next(w->reader, 100, &message, NULL), ST_AGAIN);
   put(w, b, 1);
   assert_int_equal(read_to_end(w), 1);
-  assert_int_equal(reader_next(w->reader, 0, &message, NULL), ST_AGAIN);
+  assert_int_equal(topic_reader_next(w->reader, 0, &message, NULL), ST_AGAIN);
 }
 
 CASE(from_the_end_only_what_comes_now_is_read) {
@@ -97,13 +97,13 @@ CASE(from_the_end_only_what_comes_now_is_read) {
   put(w, a, 5);
   const char *const topics[] = {"a"};
   read_from(w, topics, 1, true);
-  put(w, a, 2); /* before the first reader_next: the place was fixed when it was opened */
+  put(w, a, 2); /* before the first topic_reader_next: the place was fixed when it was opened */
   size_t found = 0;
   while (found < 2)
     found += read_to_end(w); /* an end may have been reached before they were written */
   struct message message;
   assert_int_equal(found, 2);
-  assert_int_equal(reader_next(w->reader, 100, &message, NULL), ST_AGAIN);
+  assert_int_equal(topic_reader_next(w->reader, 100, &message, NULL), ST_AGAIN);
 }
 
 /* How many records are read from there; *offsets: how far back that is. A reader of its own each
@@ -111,10 +111,10 @@ CASE(from_the_end_only_what_comes_now_is_read) {
 static size_t read_back(struct world *w, int64_t last, size_t put_meanwhile, uint64_t *offsets) {
   static const char *const topics[] = {"a", "empty"};
   struct error err = {0};
-  reader_close(w->reader);
+  topic_reader_close(w->reader);
   w->reader = NULL;
   read_from(w, topics, 2, false);
-  if (reader_seek_back(w->reader, INT64_MAX, last, PATIENCE_MS, offsets, &err) != ST_OK)
+  if (topic_reader_seek_back(w->reader, INT64_MAX, last, PATIENCE_MS, offsets, &err) != ST_OK)
     fail_msg("%s", err.text);
   put(w, 0, put_meanwhile);
   return read_to_end(w);
@@ -139,7 +139,7 @@ CASE(a_missing_topic_is_named) {
   const char *const topics[] = {"gone"};
   struct error err = {0};
   assert_int_equal(
-      reader_open(&w->mock.config, NULL, topics, 1, false, PATIENCE_MS, &w->reader, &err),
+      topic_reader_open(&w->mock.config, NULL, topics, 1, false, PATIENCE_MS, &w->reader, &err),
       ST_NOT_FOUND);
   assert_non_null(strstr(err.text, "gone"));
   assert_null(w->reader);
@@ -150,7 +150,7 @@ CASE(a_name_no_topic_can_have_is_invalid) {
   const char *const topics[] = {mock_bad_name()};
   struct error err = {0};
   assert_int_equal(
-      reader_open(&w->mock.config, NULL, topics, 1, false, PATIENCE_MS, &w->reader, &err),
+      topic_reader_open(&w->mock.config, NULL, topics, 1, false, PATIENCE_MS, &w->reader, &err),
       ST_INVALID);
 }
 
@@ -159,7 +159,7 @@ CASE(a_reader_without_a_broker_is_unavailable) {
   w->mock.pairs[0].value = NOBODY;
   const char *const topics[] = {"t"};
   struct error err = {0};
-  assert_int_equal(reader_open(&w->mock.config, NULL, topics, 1, true, 500, &w->reader, &err),
+  assert_int_equal(topic_reader_open(&w->mock.config, NULL, topics, 1, true, 500, &w->reader, &err),
                    ST_UNAVAILABLE);
   assert_non_null(strstr(err.text, "topic t"));
 }
@@ -169,7 +169,7 @@ CASE(a_reader_with_bad_settings_opens_nothing) {
   mock_set(&w->mock, "no.such.key", "1");
   const char *const topics[] = {"t"};
   struct error err = {0};
-  assert_int_equal(reader_open(&w->mock.config, NULL, topics, 1, true, 500, &w->reader, &err),
+  assert_int_equal(topic_reader_open(&w->mock.config, NULL, topics, 1, true, 500, &w->reader, &err),
                    ST_INVALID);
 }
 

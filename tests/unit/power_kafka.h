@@ -9,7 +9,7 @@
 #include "tests/unit/power.h"
 
 #include "bridge/kafka/cluster/cluster.h"
-#include "bridge/kafka/reader.h"
+#include "bridge/kafka/topic_reader.h"
 
 enum { KAFKA_RECORDS = 100, KAFKA_POSITIONS = 4, KAFKA_TOPICS = 8, KAFKA_MARKS = 200 };
 #define KAFKA_REFUSED "refused" /* records with this key are, as long as kafka.refuses */
@@ -275,36 +275,38 @@ enum status cluster_positions(const struct kafka_config *config, struct log *log
 
 /* ---- the reader: all records of all topics, from their beginning ---- */
 
-struct reader {
+struct topic_reader {
   size_t at;
   struct record_header header;
 };
-enum status reader_open(const struct kafka_config *config, struct log *log,
-                        const char *const *topics, size_t count, bool from_end, int timeout_ms,
-                        struct reader **out, struct error *err) {
+enum status topic_reader_open(const struct kafka_config *config, struct log *log,
+                              const char *const *topics, size_t count, bool from_end,
+                              int timeout_ms, struct topic_reader **out, struct error *err) {
   (void)config, (void)log, (void)topics, (void)count, (void)from_end, (void)timeout_ms, (void)err;
   *out = calloc(1, sizeof **out);
   return ST_OK;
 }
-enum status reader_seek_time(struct reader *r, int64_t from_ms, int timeout_ms, struct error *err) {
+enum status topic_reader_seek_time(struct topic_reader *r, int64_t from_ms, int timeout_ms,
+                                   struct error *err) {
   (void)r, (void)from_ms, (void)timeout_ms, (void)err;
   return ST_OK;
 }
-enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last, int timeout_ms,
-                             uint64_t *offsets, struct error *err) {
+enum status topic_reader_seek_back(struct topic_reader *r, int64_t from_ms, int64_t last,
+                                   int timeout_ms, uint64_t *offsets, struct error *err) {
   (void)r, (void)from_ms, (void)last, (void)timeout_ms, (void)err;
   *offsets = kafka.now.count;
   return ST_OK;
 }
-bool reader_begins(const struct reader *r, size_t i, const char **topic, int *partition,
-                   int64_t *offset) {
+bool topic_reader_begins(const struct topic_reader *r, size_t i, const char **topic, int *partition,
+                         int64_t *offset) {
   (void)r, (void)i, (void)topic, (void)partition, (void)offset;
   return false;
 }
-void reader_close(struct reader *r) {
+void topic_reader_close(struct topic_reader *r) {
   free(r);
 }
-enum status reader_next(struct reader *r, int timeout_ms, struct message *out, struct error *err) {
+enum status topic_reader_next(struct topic_reader *r, int timeout_ms, struct message *out,
+                              struct error *err) {
   (void)timeout_ms, (void)err;
   if (r->at == kafka.now.count) return ST_END;
   const struct kafka_record *k = &kafka.now.records[r->at];

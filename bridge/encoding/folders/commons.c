@@ -45,7 +45,7 @@ static enum status take_type(struct commons *c, struct common *one, struct error
   struct error fault = {0};
   enum status st = json_scan(&doc, buffer_span(&one->text), &fault);
   if (st == ST_INVALID)
-    (void)error_set(err, st, "line %u: %s", reader_line(doc.text, doc.fault_at), fault.text);
+    (void)error_set(err, st, "line %u: %s", schema_reader_line(doc.text, doc.fault_at), fault.text);
   else if (st != ST_OK)
     (void)error_set(err, st, "no memory for a schema");
   else
@@ -74,7 +74,7 @@ static void common_free(struct common *one) {
   free(one);
 }
 
-static enum status add_common(void *ctx, const struct place *at, const char *name) {
+static enum status add_common(void *ctx, const struct schema_folder *at, const char *name) {
   struct adding *a = ctx;
   if (!span_ends(span_of(name), SCHEMA_SUFFIX)) return ST_OK;
   struct common *one = calloc(1, sizeof *one);
@@ -89,7 +89,7 @@ static enum status add_common(void *ctx, const struct place *at, const char *nam
   return schema_file_fault(at, name, st, a->err);
 }
 
-enum status commons_read(struct commons *c, const struct place *top, struct error *err) {
+enum status commons_read(struct commons *c, const struct schema_folder *top, struct error *err) {
   struct adding a = {c, err};
   enum status st = schema_files_below(top, ".common", add_common, &a, err);
   return st == ST_NOT_FOUND ? ST_OK : st;

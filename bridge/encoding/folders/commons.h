@@ -13,7 +13,8 @@ struct commons {
 
 /* Adds those of one folder, at its top. ST_INVALID names the file: it is not JSON, defines no named
  * type, or one that another file defines. */
-MUST_CHECK enum status commons_read(struct commons *c, const struct place *top, struct error *err);
+MUST_CHECK enum status commons_read(struct commons *c, const struct schema_folder *top,
+                                    struct error *err);
 /* Once all are read: each is held to be a schema, also one that nobody names. */
 MUST_CHECK enum status commons_check(struct commons *c, struct error *err);
 void commons_release(struct commons *c);

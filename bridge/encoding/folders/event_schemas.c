@@ -64,8 +64,8 @@ static void take_text(struct loader *l, struct span text) {
   l->out->texts = digest_fixed((struct span){(const char *)both, sizeof both});
 }
 
-static enum status read_event(struct loader *l, struct event_schema *e, const struct place *at,
-                              const char *name) {
+static enum status read_event(struct loader *l, struct event_schema *e,
+                              const struct schema_folder *at, const char *name) {
   struct buffer text = {0};
   enum status st = schema_file_read(at, name, &text, l->err);
   take_text(l, span_of(e->event_name));
@@ -87,8 +87,8 @@ static void drop_second_envelope(struct loader *l, const struct event_schema *e)
     release_event_schema(&l->out->list[--l->out->count]);
 }
 
-static enum status add_schema(struct loader *l, struct event_schema *e, const struct place *at,
-                              const char *name) {
+static enum status add_schema(struct loader *l, struct event_schema *e,
+                              const struct schema_folder *at, const char *name) {
   const char *ns = at->ns ? at->ns : "", *dot = at->ns ? "." : "";
   int stem = (int)(strlen(name) - strlen(SCHEMA_SUFFIX));
   if (asprintf(&e->event_name, "%s%s%.*s", ns, dot, stem, name) < 0) e->event_name = NULL;
@@ -99,7 +99,7 @@ static enum status add_schema(struct loader *l, struct event_schema *e, const st
   return st;
 }
 
-static enum status add_file(void *ctx, const struct place *at, const char *name) {
+static enum status add_file(void *ctx, const struct schema_folder *at, const char *name) {
   struct loader *l = ctx;
   struct span file = span_of(name);
   if (!span_ends(file, SCHEMA_SUFFIX)) return ST_OK;
@@ -121,7 +121,7 @@ static enum status add_file(void *ctx, const struct place *at, const char *name)
 
 /* At the top: a folder is a namespace. Anything that cannot be one is a file, or nothing of ours.
  */
-static enum status add_top(void *ctx, const struct place *at, const char *name) {
+static enum status add_top(void *ctx, const struct schema_folder *at, const char *name) {
   struct loader *l = ctx;
   enum status st = schema_files_below(at, name, add_file, l, l->err);
   return st == ST_NOT_FOUND ? add_file(l, at, name) : st;
@@ -208,9 +208,9 @@ static enum status finish(struct loader *l) {
 
 /* ---- folders ---- */
 
-static enum status open_folder(struct span name, struct place *out, struct error *err) {
+static enum status open_folder(struct span name, struct schema_folder *out, struct error *err) {
   char *path = strndup(name.ptr, name.len);
-  *out = (struct place){.fd = -1, .top = name};
+  *out = (struct schema_folder){.fd = -1, .top = name};
   if (!path) return error_set(err, ST_NO_MEMORY, "no memory for the schemas");
   out->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   enum status st = ST_OK;
@@ -235,13 +235,13 @@ static bool next_folder(struct span *rest, struct span *folder) {
   return true;
 }
 
-typedef enum status (*folder_fn)(struct loader *l, const struct place *top);
+typedef enum status (*folder_fn)(struct loader *l, const struct schema_folder *top);
 
 static enum status each_folder(struct loader *l, const char *folders, folder_fn fn) {
   struct span rest = span_of(folders), folder;
   enum status st = ST_OK;
   while (st == ST_OK && next_folder(&rest, &folder)) {
-    struct place top;
+    struct schema_folder top;
     st = open_folder(folder, &top, l->err);
     if (st == ST_OK) st = fn(l, &top);
     if (top.fd >= 0) close(top.fd);
@@ -249,17 +249,17 @@ static enum status each_folder(struct loader *l, const char *folders, folder_fn 
   return st;
 }
 
-static enum status take_commons(struct loader *l, const struct place *top) {
+static enum status take_commons(struct loader *l, const struct schema_folder *top) {
   return commons_read(&l->out->commons, top, l->err);
 }
 
-static enum status take_events(struct loader *l, const struct place *top) {
+static enum status take_events(struct loader *l, const struct schema_folder *top) {
   int fd = openat(top->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return error_sys(l->err, errno, "cannot list %.*s", SPAN_ARGS(top->top));
   return schema_files_each(fd, top, add_top, l, l->err);
 }
 
-static enum status take_history(struct loader *l, const struct place *top) {
+static enum status take_history(struct loader *l, const struct schema_folder *top) {
   return history_read(l->out, top, l->err);
 }
 

@@ -48,7 +48,7 @@ MUST_CHECK enum status event_schemas_read(const char *folders, struct event_sche
                                           struct error *err);
 void event_schemas_release(struct event_schemas *e);
 /* history.c: those of one folder are added; all are sorted; all go. */
-MUST_CHECK enum status history_read(struct event_schemas *e, const struct place *top,
+MUST_CHECK enum status history_read(struct event_schemas *e, const struct schema_folder *top,
                                     struct error *err);
 void history_sort(struct event_schemas *e);
 void history_release(struct event_schemas *e);

@@ -40,7 +40,7 @@ static enum status keep_frozen(struct event_schemas *e, const struct frozen *f, 
   return ST_OK;
 }
 
-static enum status read_frozen(struct frozen *f, const struct place *at, const char *name,
+static enum status read_frozen(struct frozen *f, const struct schema_folder *at, const char *name,
                                struct error *err) {
   struct buffer text = {0};
   enum status st = schema_file_read(at, name, &text, err);
@@ -51,7 +51,7 @@ static enum status read_frozen(struct frozen *f, const struct place *at, const c
   return st;
 }
 
-static enum status add_version(struct adding *a, const struct place *at, const char *name,
+static enum status add_version(struct adding *a, const struct schema_folder *at, const char *name,
                                bool top) {
   struct frozen f = {0};
   struct span stem;
@@ -73,17 +73,18 @@ static enum status add_version(struct adding *a, const struct place *at, const c
   return schema_file_fault(at, name, st, a->err);
 }
 
-static enum status add_file(void *ctx, const struct place *at, const char *name) {
+static enum status add_file(void *ctx, const struct schema_folder *at, const char *name) {
   return add_version(ctx, at, name, false);
 }
 
-static enum status add_top(void *ctx, const struct place *at, const char *name) {
+static enum status add_top(void *ctx, const struct schema_folder *at, const char *name) {
   struct adding *a = ctx;
   enum status st = schema_files_below(at, name, add_file, a, a->err);
   return st == ST_NOT_FOUND ? add_version(a, at, name, true) : st;
 }
 
-enum status history_read(struct event_schemas *e, const struct place *top, struct error *err) {
+enum status history_read(struct event_schemas *e, const struct schema_folder *top,
+                         struct error *err) {
   struct adding a = {e, err};
   enum status st = schema_files_below(top, ".history", add_top, &a, err);
   return st == ST_NOT_FOUND ? ST_OK : st;

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum status schema_file_read(const struct place *at, const char *name, struct buffer *text,
+enum status schema_file_read(const struct schema_folder *at, const char *name, struct buffer *text,
                              struct error *err) {
   struct stat info;
   int fd = openat(at->fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -29,14 +29,14 @@ enum status schema_file_read(const struct place *at, const char *name, struct bu
   return st;
 }
 
-char *schema_file_path(const struct place *at, const char *name) {
+char *schema_file_path(const struct schema_folder *at, const char *name) {
   char *path;
   int n = asprintf(&path, "%.*s/%s%s%s", SPAN_ARGS(at->top), at->path ? at->path : "",
                    at->path ? "/" : "", name);
   return n < 0 ? NULL : path;
 }
 
-enum status schema_file_fault(const struct place *at, const char *name, enum status st,
+enum status schema_file_fault(const struct schema_folder *at, const char *name, enum status st,
                               struct error *err) {
   struct buffer shown = {0};
   if (at->path) {
@@ -74,7 +74,8 @@ static int by_name(const void *a, const void *b) {
   return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static enum status list(DIR *dir, const struct place *at, struct names *names, struct error *err) {
+static enum status list(DIR *dir, const struct schema_folder *at, struct names *names,
+                        struct error *err) {
   const struct dirent *d;
   enum status st = ST_OK;
   while (st == ST_OK && (errno = 0, d = readdir(dir)))
@@ -83,7 +84,7 @@ static enum status list(DIR *dir, const struct place *at, struct names *names, s
   return st;
 }
 
-enum status schema_files_each(int fd, const struct place *at, schema_file_fn fn, void *ctx,
+enum status schema_files_each(int fd, const struct schema_folder *at, schema_file_fn fn, void *ctx,
                               struct error *err) {
   struct names names = {0};
   DIR *dir = fdopendir(fd);
@@ -91,7 +92,7 @@ enum status schema_files_each(int fd, const struct place *at, schema_file_fn fn,
     close(fd);
     return error_sys(err, errno, "cannot list %.*s", SPAN_ARGS(at->top));
   }
-  struct place here = *at;
+  struct schema_folder here = *at;
   here.fd = dirfd(dir);
   enum status st = list(dir, at, &names, err);
   if (names.count) qsort(names.list, names.count, sizeof *names.list, by_name);
@@ -104,9 +105,9 @@ enum status schema_files_each(int fd, const struct place *at, schema_file_fn fn,
   return st;
 }
 
-enum status schema_files_below(const struct place *at, const char *name, schema_file_fn fn,
+enum status schema_files_below(const struct schema_folder *at, const char *name, schema_file_fn fn,
                                void *ctx, struct error *err) {
-  struct place below = *at;
+  struct schema_folder below = *at;
   char *path;
   int fd = openat(at->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0 && (errno == ENOTDIR || errno == ENOENT || errno == ELOOP)) return ST_NOT_FOUND;

@@ -11,29 +11,29 @@
 #define SCHEMA_SUFFIX ".avsc"
 
 /* A place below a folder of schemas. */
-struct place {
+struct schema_folder {
   int fd;
   struct span top;  /* the folder as it was named, without slashes at its end */
   const char *path; /* from there on, "order" or ".history/order"; NULL at the top */
   const char *ns;   /* the last part of it */
 };
 
-typedef enum status (*schema_file_fn)(void *ctx, const struct place *at, const char *name);
+typedef enum status (*schema_file_fn)(void *ctx, const struct schema_folder *at, const char *name);
 
 /* Calls fn for each name of a folder, in the order of their names; takes fd. */
-MUST_CHECK enum status schema_files_each(int fd, const struct place *at, schema_file_fn fn,
+MUST_CHECK enum status schema_files_each(int fd, const struct schema_folder *at, schema_file_fn fn,
                                          void *ctx, struct error *err);
 /* The same of folder name below at. ST_NOT_FOUND: there is none, and nothing was said. */
-MUST_CHECK enum status schema_files_below(const struct place *at, const char *name,
+MUST_CHECK enum status schema_files_below(const struct schema_folder *at, const char *name,
                                           schema_file_fn fn, void *ctx, struct error *err);
 /* At most SCHEMA_MAX_BYTES. */
-MUST_CHECK enum status schema_file_read(const struct place *at, const char *name,
+MUST_CHECK enum status schema_file_read(const struct schema_folder *at, const char *name,
                                         struct buffer *text, struct error *err);
 /* "folder/order/placed.avsc", as messages name it and as it can be opened; NULL: no memory. */
-char *schema_file_path(const struct place *at, const char *name);
+char *schema_file_path(const struct schema_folder *at, const char *name);
 /* Puts the path before the words of err, and returns st, but ST_INVALID for what would be taken for
  * the folder's own. */
-enum status schema_file_fault(const struct place *at, const char *name, enum status st,
+enum status schema_file_fault(const struct schema_folder *at, const char *name, enum status st,
                               struct error *err);
 
 #endif

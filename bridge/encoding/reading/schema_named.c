@@ -24,7 +24,8 @@ bool name_valid(struct span name, bool dots) {
   return !begin;
 }
 
-enum status reader_full_name(struct reader *r, struct span name, struct span ns, struct span *out) {
+enum status schema_reader_full_name(struct schema_reader *r, struct span name, struct span ns,
+                                    struct span *out) {
   *out = name;
   if (!ns.len || memchr(name.ptr, '.', name.len)) return ST_OK;
   buffer_clear(&r->tmp);
@@ -32,46 +33,46 @@ enum status reader_full_name(struct reader *r, struct span name, struct span ns,
   buffer_add_char(&r->tmp, '.');
   buffer_add(&r->tmp, name);
   char *full = r->tmp.failed ? NULL : arena_copy(r->arena, buffer_span(&r->tmp));
-  if (!full) return reader_no_memory(r);
+  if (!full) return schema_reader_no_memory(r);
   *out = (struct span){full, r->tmp.len};
   return ST_OK;
 }
 
 /* A string member that must be a name; *out.ptr is NULL when it is absent. */
-static enum status name_member(struct reader *r, uint32_t node, const char *key, bool dots,
+static enum status name_member(struct schema_reader *r, uint32_t node, const char *key, bool dots,
                                struct span *out) {
   uint32_t member = json_member(&r->doc, node, key);
   *out = (struct span){0};
   if (member == JSON_NONE) return ST_OK;
   if (r->doc.nodes[member].type != JSON_STRING)
-    return reader_fault(r, member, "\"%s\" must be a string", key);
-  enum status st = reader_string(r, member, out);
+    return schema_reader_fault(r, member, "\"%s\" must be a string", key);
+  enum status st = schema_reader_string(r, member, out);
   if (st != ST_OK) return st;
   bool no_namespace = span_is(span_of(key), "namespace") && !out->len;
   if (!no_namespace && !name_valid(*out, dots))
-    return reader_fault(r, member, "\"%s\" is not a %s; it takes letters, digits and _",
-                        reader_quote(r, *out), key);
+    return schema_reader_fault(r, member, "\"%s\" is not a %s; it takes letters, digits and _",
+                               schema_reader_quote(r, *out), key);
   return ST_OK;
 }
 
 /* ns NULL: of a field. */
-static enum status read_aliases(struct reader *r, uint32_t node, const struct span *ns,
+static enum status read_aliases(struct schema_reader *r, uint32_t node, const struct span *ns,
                                 const struct alias **last) {
   uint32_t list = json_member(&r->doc, node, "aliases");
   if (list == JSON_NONE) return ST_OK;
   if (r->doc.nodes[list].type != JSON_ARRAY)
-    return reader_fault(r, list, "\"aliases\" must be an array of names");
+    return schema_reader_fault(r, list, "\"aliases\" must be an array of names");
   uint32_t at = list + 1;
   for (uint32_t i = 0; i < r->doc.nodes[list].count; i++, at = r->doc.nodes[at].next) {
     struct span alias = {0};
     enum status st = ST_OK;
-    if (r->doc.nodes[at].type == JSON_STRING) st = reader_string(r, at, &alias);
+    if (r->doc.nodes[at].type == JSON_STRING) st = schema_reader_string(r, at, &alias);
     if (st != ST_OK) return st;
     if (!alias.ptr || !name_valid(alias, ns != NULL))
-      return reader_fault(r, at, "\"aliases\" must be an array of names");
+      return schema_reader_fault(r, at, "\"aliases\" must be an array of names");
     struct alias *one = arena_zalloc(r->arena, sizeof *one);
-    if (!one) return reader_no_memory(r);
-    st = reader_full_name(r, alias, ns ? *ns : (struct span){"", 0}, &one->name);
+    if (!one) return schema_reader_no_memory(r);
+    st = schema_reader_full_name(r, alias, ns ? *ns : (struct span){"", 0}, &one->name);
     if (st != ST_OK) return st;
     *last = one;
     last = &one->next;
@@ -82,38 +83,39 @@ static enum status read_aliases(struct reader *r, uint32_t node, const struct sp
 /* Makes the type of a record, enum or fixed and enters its full name; *ns becomes the namespace
  * inside it.
  */
-static enum status define(struct reader *r, uint32_t node, enum kind kind, struct span *ns,
+static enum status define(struct schema_reader *r, uint32_t node, enum kind kind, struct span *ns,
                           struct type **out) {
   struct span name, own;
   const struct type *primitive;
   enum status st = name_member(r, node, "name", true, &name);
   if (st != ST_OK) return st;
-  if (!name.ptr) return reader_fault(r, node, "%s without \"name\"", kind_name(kind));
+  if (!name.ptr) return schema_reader_fault(r, node, "%s without \"name\"", kind_name(kind));
   st = name_member(r, node, "namespace", true, &own);
   if (st != ST_OK) return st;
   if (primitive_of(name, &primitive))
-    return reader_fault(r, node, "\"%s\" is a type of Avro and cannot be defined", name.ptr);
+    return schema_reader_fault(r, node, "\"%s\" is a type of Avro and cannot be defined", name.ptr);
   struct type *type = arena_zalloc(r->arena, sizeof *type);
-  if (!type) return reader_no_memory(r);
-  st = reader_full_name(r, name, own.ptr ? own : *ns, &type->name);
+  if (!type) return schema_reader_no_memory(r);
+  st = schema_reader_full_name(r, name, own.ptr ? own : *ns, &type->name);
   if (st != ST_OK) return st;
   const char *dot = memrchr(type->name.ptr, '.', type->name.len);
   /* The canonical form writes such a name bare, and readers of it would put it into the namespace
    * around it. */
   if (!dot && ns->len)
-    return reader_fault(r, node, "\"%s\" has no namespace, inside one that has",
-                        reader_quote(r, name));
+    return schema_reader_fault(r, node, "\"%s\" has no namespace, inside one that has",
+                               schema_reader_quote(r, name));
   *ns = (struct span){type->name.ptr, dot ? (size_t)(dot - type->name.ptr) : 0};
   type->kind = kind;
   type->loose = r->loose;
   type->extra = type->key = type->fallback = SCHEMA_NO_FIELD;
   type->file = r->common_file;
-  type->line = reader_line_of(r, node);
+  type->line = schema_reader_line_of(r, node);
   st = table_put(&r->names, type->name, type);
   if (st == ST_EXISTS)
-    return reader_fault(r, node, "\"%s\" is defined twice", reader_quote(r, type->name));
+    return schema_reader_fault(r, node, "\"%s\" is defined twice",
+                               schema_reader_quote(r, type->name));
   *out = type;
-  return st == ST_OK ? read_aliases(r, node, ns, &type->aliases) : reader_no_memory(r);
+  return st == ST_OK ? read_aliases(r, node, ns, &type->aliases) : schema_reader_no_memory(r);
 }
 
 static int by_name(const void *a, const void *b, void *type) {
@@ -121,35 +123,36 @@ static int by_name(const void *a, const void *b, void *type) {
 }
 
 /* Sorts fields or symbols for type_find, and refuses two of one name. */
-static enum status sort_names(struct reader *r, uint32_t node, struct type *type) {
+static enum status sort_names(struct schema_reader *r, uint32_t node, struct type *type) {
   type->sorted = arena_alloc(r->arena, (type->count + (size_t)1) * sizeof *type->sorted);
-  if (!type->sorted) return reader_no_memory(r);
+  if (!type->sorted) return schema_reader_no_memory(r);
   for (uint32_t i = 0; i < type->count; i++) type->sorted[i] = i;
   qsort_r(type->sorted, type->count, sizeof *type->sorted, by_name, type);
   for (uint32_t i = 1; i < type->count; i++) {
     struct span name = type_item(type, type->sorted[i]);
     if (span_eq(name, type_item(type, type->sorted[i - 1])))
-      return reader_fault(r, node, "\"%s\" twice in %s %s", reader_quote(r, name),
-                          kind_name(type->kind), type->name.ptr);
+      return schema_reader_fault(r, node, "\"%s\" twice in %s %s", schema_reader_quote(r, name),
+                                 kind_name(type->kind), type->name.ptr);
   }
   return ST_OK;
 }
 
 /* The default as Avro bytes, made by the encoder itself: what it would not encode is not a default.
  */
-static enum status compile_default(struct reader *r, uint32_t node, struct field *f) {
+static enum status compile_default(struct schema_reader *r, uint32_t node, struct field *f) {
   struct buffer bytes = {0};
   struct error why = {0};
   struct encoder e = {.doc = &r->doc, .out = &bytes, .err = &why, .defaults = true};
   enum reason reason = encode_use(&e, &f->use, node);
   enum status st = ST_OK;
   if (reason != REASON_NONE)
-    st = reader_fault(r, node, "default of \"%s\": %s", reader_quote(r, f->name), why.text);
+    st = schema_reader_fault(r, node, "default of \"%s\": %s", schema_reader_quote(r, f->name),
+                             why.text);
   else if (bytes.len > MAX_DEFAULT_BYTES)
-    st = reader_fault(r, node, "default of \"%s\": larger than %d bytes", reader_quote(r, f->name),
-                      MAX_DEFAULT_BYTES);
+    st = schema_reader_fault(r, node, "default of \"%s\": larger than %d bytes",
+                             schema_reader_quote(r, f->name), MAX_DEFAULT_BYTES);
   char *copy = st != ST_OK || bytes.failed ? NULL : arena_copy(r->arena, buffer_span(&bytes));
-  if (st == ST_OK && !copy) st = reader_no_memory(r);
+  if (st == ST_OK && !copy) st = schema_reader_no_memory(r);
   f->has_default = true;
   f->fallback = (struct span){copy, bytes.len};
   encoder_release(&e);
@@ -166,33 +169,36 @@ static bool holds_strings(const struct use *u) {
 }
 
 /* The commonest mistake: it belongs to the type. */
-static enum status note_beside(struct reader *r, uint32_t node, const struct field *f) {
+static enum status note_beside(struct schema_reader *r, uint32_t node, const struct field *f) {
   uint32_t logical = json_member(&r->doc, node, "logicalType");
   if (logical == JSON_NONE) return ST_OK;
-  return reader_note(r, logical,
-                     "\"logicalType\" of \"%s\" stands beside the type and means nothing there; "
-                     "write \"type\": {\"type\": ..., \"logicalType\": ...}",
-                     reader_quote(r, f->name));
+  return schema_reader_note(
+      r, logical,
+      "\"logicalType\" of \"%s\" stands beside the type and means nothing there; "
+      "write \"type\": {\"type\": ..., \"logicalType\": ...}",
+      schema_reader_quote(r, f->name));
 }
 
-static enum status read_field(struct reader *r, uint32_t node, struct span ns, struct field *f) {
+static enum status read_field(struct schema_reader *r, uint32_t node, struct span ns,
+                              struct field *f) {
   const struct json_doc *doc = &r->doc;
   if (doc->nodes[node].type != JSON_OBJECT)
-    return reader_fault(r, node, "a field must be an object");
+    return schema_reader_fault(r, node, "a field must be an object");
   enum status st = name_member(r, node, "name", false, &f->name);
   if (st != ST_OK) return st;
-  if (!f->name.ptr) return reader_fault(r, node, "a field without \"name\"");
+  if (!f->name.ptr) return schema_reader_fault(r, node, "a field without \"name\"");
   uint32_t type = json_member(doc, node, "type"), json = json_member(doc, node, "json");
   if (type == JSON_NONE)
-    return reader_fault(r, node, "field \"%s\" without \"type\"", reader_quote(r, f->name));
+    return schema_reader_fault(r, node, "field \"%s\" without \"type\"",
+                               schema_reader_quote(r, f->name));
   bool is_json = json != JSON_NONE && doc->nodes[json].type == JSON_TRUE;
   if (json != JSON_NONE && !is_json && doc->nodes[json].type != JSON_FALSE)
-    return reader_fault(r, json, "\"json\" must be true or false");
-  st = reader_use(r, type, ns, is_json, &f->use);
+    return schema_reader_fault(r, json, "\"json\" must be true or false");
+  st = schema_reader_use(r, type, ns, is_json, &f->use);
   if (st != ST_OK) return st;
   if (is_json && !holds_strings(&f->use))
-    return reader_fault(r, json, "\"json\" is for strings; \"%s\" has none",
-                        reader_quote(r, f->name));
+    return schema_reader_fault(r, json, "\"json\" is for strings; \"%s\" has none",
+                               schema_reader_quote(r, f->name));
   st = read_aliases(r, node, NULL, &f->aliases);
   if (st == ST_OK) st = note_beside(r, node, f);
   uint32_t fallback = json_member(doc, node, "default");
@@ -206,19 +212,19 @@ static bool makes_a_key(const struct use *u) {
 }
 
 /* "key": true. */
-static enum status read_key(struct reader *r, uint32_t node, struct type *type, uint32_t i) {
+static enum status read_key(struct schema_reader *r, uint32_t node, struct type *type, uint32_t i) {
   uint32_t key = json_member(&r->doc, node, "key");
   if (key == JSON_NONE || r->doc.nodes[key].type == JSON_FALSE) return ST_OK;
-  const char *name = reader_quote(r, type->fields[i].name);
+  const char *name = schema_reader_quote(r, type->fields[i].name);
   if (r->doc.nodes[key].type != JSON_TRUE)
-    return reader_fault(r, key, "\"key\" must be true or false");
+    return schema_reader_fault(r, key, "\"key\" must be true or false");
   if (r->records > 1)
-    return reader_fault(r, key, "\"%s\": only a field of the outermost record can be the key",
-                        name);
+    return schema_reader_fault(r, key,
+                               "\"%s\": only a field of the outermost record can be the key", name);
   if (!makes_a_key(&type->fields[i].use))
-    return reader_fault(r, key, "\"%s\" makes no key: a key is a string or a number", name);
+    return schema_reader_fault(r, key, "\"%s\" makes no key: a key is a string or a number", name);
   if (type->key != SCHEMA_NO_FIELD)
-    return reader_fault(r, key, "\"%s\": another field is the key already", name);
+    return schema_reader_fault(r, key, "\"%s\": another field is the key already", name);
   type->key = i;
   return ST_OK;
 }
@@ -228,18 +234,19 @@ static bool takes_unknown(const struct field *f) {
          f->use.type->items.null == NULL_NONE && f->use.type->items.type->kind == KIND_STRING;
 }
 
-enum status reader_record(struct reader *r, uint32_t node, struct span ns, struct type **out) {
+enum status schema_reader_record(struct schema_reader *r, uint32_t node, struct span ns,
+                                 struct type **out) {
   struct type *type;
   enum status st = define(r, node, KIND_RECORD, &ns, &type);
   if (st != ST_OK) return st;
   uint32_t fields = json_member(&r->doc, node, "fields");
   if (fields == JSON_NONE || r->doc.nodes[fields].type != JSON_ARRAY)
-    return reader_fault(r, node, "record %s needs \"fields\", an array",
-                        reader_quote(r, type->name));
+    return schema_reader_fault(r, node, "record %s needs \"fields\", an array",
+                               schema_reader_quote(r, type->name));
   uint32_t count = r->doc.nodes[fields].count, at = fields + 1;
   unsigned height = 0;
   type->fields = arena_zalloc(r->arena, (count + (size_t)1) * sizeof *type->fields);
-  if (!type->fields) return reader_no_memory(r);
+  if (!type->fields) return schema_reader_no_memory(r);
   r->records++;
   for (uint32_t i = 0; i < count; i++, at = r->doc.nodes[at].next) {
     st = read_field(r, at, ns, &type->fields[i]);
@@ -255,52 +262,54 @@ enum status reader_record(struct reader *r, uint32_t node, struct span ns, struc
   return sort_names(r, node, type);
 }
 
-static enum status read_symbols(struct reader *r, uint32_t symbols, struct type *type) {
+static enum status read_symbols(struct schema_reader *r, uint32_t symbols, struct type *type) {
   uint32_t count = r->doc.nodes[symbols].count, at = symbols + 1;
   type->symbols = arena_zalloc(r->arena, count * sizeof *type->symbols);
-  if (!type->symbols) return reader_no_memory(r);
+  if (!type->symbols) return schema_reader_no_memory(r);
   for (uint32_t i = 0; i < count; i++, at = r->doc.nodes[at].next) {
     if (r->doc.nodes[at].type != JSON_STRING)
-      return reader_fault(r, at, "a symbol must be a string");
-    enum status st = reader_string(r, at, &type->symbols[i]);
+      return schema_reader_fault(r, at, "a symbol must be a string");
+    enum status st = schema_reader_string(r, at, &type->symbols[i]);
     if (st != ST_OK) return st;
     if (!name_valid(type->symbols[i], false))
-      return reader_fault(r, at, "\"%s\" is not a symbol; it takes letters, digits and _",
-                          reader_quote(r, type->symbols[i]));
+      return schema_reader_fault(r, at, "\"%s\" is not a symbol; it takes letters, digits and _",
+                                 schema_reader_quote(r, type->symbols[i]));
   }
   type->count = count;
   type->height = 1;
   return sort_names(r, symbols, type);
 }
 
-enum status reader_enum(struct reader *r, uint32_t node, struct span ns, struct type **out) {
+enum status schema_reader_enum(struct schema_reader *r, uint32_t node, struct span ns,
+                               struct type **out) {
   enum status st = define(r, node, KIND_ENUM, &ns, out);
   if (st != ST_OK) return st;
   uint32_t symbols = json_member(&r->doc, node, "symbols"),
            fallback = json_member(&r->doc, node, "default");
   if (symbols == JSON_NONE || r->doc.nodes[symbols].type != JSON_ARRAY ||
       !r->doc.nodes[symbols].count)
-    return reader_fault(r, node, "enum %s needs \"symbols\", an array that is not empty",
-                        reader_quote(r, (*out)->name));
+    return schema_reader_fault(r, node, "enum %s needs \"symbols\", an array that is not empty",
+                               schema_reader_quote(r, (*out)->name));
   st = read_symbols(r, symbols, *out);
   if (st != ST_OK || fallback == JSON_NONE) return st;
   struct span word = {0};
-  if (r->doc.nodes[fallback].type == JSON_STRING) st = reader_string(r, fallback, &word);
+  if (r->doc.nodes[fallback].type == JSON_STRING) st = schema_reader_string(r, fallback, &word);
   if (st == ST_OK) (*out)->fallback = type_find(*out, word, 0);
   if (st == ST_OK && (*out)->fallback == SCHEMA_NO_FIELD)
-    st = reader_fault(r, fallback, "the default of enum %s is none of its symbols",
-                      reader_quote(r, (*out)->name));
+    st = schema_reader_fault(r, fallback, "the default of enum %s is none of its symbols",
+                             schema_reader_quote(r, (*out)->name));
   return st;
 }
 
-enum status reader_fixed(struct reader *r, uint32_t node, struct span ns, struct type **out) {
+enum status schema_reader_fixed(struct schema_reader *r, uint32_t node, struct span ns,
+                                struct type **out) {
   enum status st = define(r, node, KIND_FIXED, &ns, out);
   if (st != ST_OK) return st;
   uint32_t size = json_member(&r->doc, node, "size");
-  if (!reader_count(r, size, SCHEMA_MAX_FIXED, &(*out)->size) || !(*out)->size)
-    return reader_fault(r, size == JSON_NONE ? node : size,
-                        "fixed %s needs \"size\", 1 to %d bytes", reader_quote(r, (*out)->name),
-                        SCHEMA_MAX_FIXED);
+  if (!schema_reader_count(r, size, SCHEMA_MAX_FIXED, &(*out)->size) || !(*out)->size)
+    return schema_reader_fault(r, size == JSON_NONE ? node : size,
+                               "fixed %s needs \"size\", 1 to %d bytes",
+                               schema_reader_quote(r, (*out)->name), SCHEMA_MAX_FIXED);
   (*out)->height = 1;
-  return reader_logical(r, node, *out);
+  return schema_reader_logical(r, node, *out);
 }

@@ -6,7 +6,7 @@
 #include "bridge/encoding/types/schema.h"
 #include "bridge/json/json.h"
 
-struct reader {
+struct schema_reader {
   struct json_doc doc;
   struct arena *arena;
   struct table names; /* full name -> struct type *, also one that is being defined */
@@ -27,36 +27,39 @@ struct reader {
 };
 
 /* ST_INVALID with "line N: " before the words, N of node. */
-enum status reader_fault(struct reader *r, uint32_t node, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* The same for what is no fault; ST_OK, or ST_NO_MEMORY. */
-MUST_CHECK enum status reader_note(struct reader *r, uint32_t node, const char *fmt, ...)
+enum status schema_reader_fault(struct schema_reader *r, uint32_t node, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
-unsigned reader_line(struct span text, size_t at); /* from 1 */
+/* The same for what is no fault; ST_OK, or ST_NO_MEMORY. */
+MUST_CHECK enum status schema_reader_note(struct schema_reader *r, uint32_t node, const char *fmt,
+                                          ...) PRINTF_LIKE(3, 4);
+unsigned schema_reader_line(struct span text, size_t at); /* from 1 */
 /* That of a node, cheap for places near the last one. */
-unsigned reader_line_of(struct reader *r, uint32_t node);
-enum status reader_no_memory(struct reader *r);
+unsigned schema_reader_line_of(struct schema_reader *r, uint32_t node);
+enum status schema_reader_no_memory(struct schema_reader *r);
 /* The bytes of a string node, unescaped, in the arena; *out.ptr is never NULL on success. */
-MUST_CHECK enum status reader_string(struct reader *r, uint32_t node, struct span *out);
+MUST_CHECK enum status schema_reader_string(struct schema_reader *r, uint32_t node,
+                                            struct span *out);
 /* As much of a text as a message should hold, printable; valid until the next call. */
-const char *reader_quote(struct reader *r, struct span text);
+const char *schema_reader_quote(struct schema_reader *r, struct span text);
 /* A type at node inside namespace ns. */
-MUST_CHECK enum status reader_use(struct reader *r, uint32_t node, struct span ns, bool json,
-                                  struct use *out);
+MUST_CHECK enum status schema_reader_use(struct schema_reader *r, uint32_t node, struct span ns,
+                                         bool json, struct use *out);
 
-MUST_CHECK enum status reader_record(struct reader *r, uint32_t node, struct span ns,
-                                     struct type **out);
-MUST_CHECK enum status reader_enum(struct reader *r, uint32_t node, struct span ns,
-                                   struct type **out);
-MUST_CHECK enum status reader_fixed(struct reader *r, uint32_t node, struct span ns,
-                                    struct type **out);
+MUST_CHECK enum status schema_reader_record(struct schema_reader *r, uint32_t node, struct span ns,
+                                            struct type **out);
+MUST_CHECK enum status schema_reader_enum(struct schema_reader *r, uint32_t node, struct span ns,
+                                          struct type **out);
+MUST_CHECK enum status schema_reader_fixed(struct schema_reader *r, uint32_t node, struct span ns,
+                                           struct type **out);
 /* "logicalType" of a type whose kind (and size) is known. One that does not fit it is noted and
  * means nothing, as Avro has it; a decimal is refused: money must not become bytes by a slip. */
-MUST_CHECK enum status reader_logical(struct reader *r, uint32_t node, struct type *type);
+MUST_CHECK enum status schema_reader_logical(struct schema_reader *r, uint32_t node,
+                                             struct type *type);
 /* A non-negative integer of a member; false: it is none, or beyond max. */
-bool reader_count(struct reader *r, uint32_t member, int64_t max, uint32_t *out);
+bool schema_reader_count(struct schema_reader *r, uint32_t member, int64_t max, uint32_t *out);
 /* name as it is meant inside ns: itself when it has a dot or ns is empty, else ns.name. */
-MUST_CHECK enum status reader_full_name(struct reader *r, struct span name, struct span ns,
-                                        struct span *out);
+MUST_CHECK enum status schema_reader_full_name(struct schema_reader *r, struct span name,
+                                               struct span ns, struct span *out);
 bool name_valid(struct span name,
                 bool dots); /* [A-Za-z_][A-Za-z0-9_]*, with dots between when allowed */
 bool primitive_of(struct span word, const struct type **out);

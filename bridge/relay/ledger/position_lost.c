@@ -3,7 +3,7 @@
  * routing: what they hold of the manifests' ids is settled, the rest stays pending.
  * The publisher's thread; a crash leaves the manifests that were not settled yet, and the next
  * start decides them in the same way. */
-#include "bridge/kafka/reader.h"
+#include "bridge/kafka/topic_reader.h"
 #include "bridge/relay/ledger/ledger.h"
 #include "bridge/relay/ledger/settle_late.h"
 #include "bridge/relay/ledger/standing.h"
@@ -139,7 +139,7 @@ static enum status read_topics(struct publishing *p, struct doubt *d, bool whole
   struct relay *r = p->relay;
   size_t count = 0;
   const char **topics = calloc(d->topics.count + 1, sizeof *topics);
-  struct reader *reader = NULL;
+  struct topic_reader *reader = NULL;
   if (!topics) return error_set(err, ST_NO_MEMORY, "out of memory");
   enum status st = present_topics(p, d, whole, topics, &count, err);
   int64_t from = d->from_ms > CLOCK_SKEW_MS ? d->from_ms - CLOCK_SKEW_MS : 0;
@@ -147,16 +147,17 @@ static enum status read_topics(struct publishing *p, struct doubt *d, bool whole
     free(topics);
     return st;
   }
-  st = reader_open(r->parts.kafka, r->parts.log, topics, count, false, ANSWER_MS, &reader, err);
-  if (st == ST_OK && !whole) st = reader_seek_time(reader, from, ANSWER_MS, err);
+  st = topic_reader_open(r->parts.kafka, r->parts.log, topics, count, false, ANSWER_MS, &reader,
+                         err);
+  if (st == ST_OK && !whole) st = topic_reader_seek_time(reader, from, ANSWER_MS, err);
   while (st == ST_OK) {
     struct message m;
-    st = reader_next(reader, ANSWER_MS, &m, err);
+    st = topic_reader_next(reader, ANSWER_MS, &m, err);
     if (st == ST_OK) look_at(d, &m);
     if (st == ST_OK && relay_must_end(r))
       st = error_set(err, ST_UNAVAILABLE, "stopped while reading the topics");
   }
-  reader_close(reader);
+  topic_reader_close(reader);
   free(topics);
   if (st == ST_AGAIN)
     return error_set(err, ST_UNAVAILABLE, "the topics could not be read to their end");

@@ -3,7 +3,7 @@
 #include "bridge/service/changes/last_framings.h"
 
 #include "bridge/base/thread.h"
-#include "bridge/kafka/reader.h"
+#include "bridge/kafka/topic_reader.h"
 #include "bridge/service/plan/framings.h"
 
 enum { ANSWER_MS = 3000, BACK = 16, AGAIN_MS = 10000 };
@@ -62,15 +62,16 @@ static bool is_over(const struct framing_parts *parts) {
 
 static void read_lasts(const struct framing_parts *parts, const char **topics, size_t count,
                        int64_t before_ms, struct last *lasts) {
-  struct reader *reader = NULL;
+  struct topic_reader *reader = NULL;
   struct message m;
   enum status st =
-      reader_open(&parts->plan->kafka, NULL, topics, count, false, ANSWER_MS, &reader, NULL);
-  if (st == ST_OK) st = reader_seek_before(reader, before_ms, BACK, ANSWER_MS, NULL);
-  while (st == ST_OK && !is_over(parts) && (st = reader_next(reader, ANSWER_MS, &m, NULL)) == ST_OK)
+      topic_reader_open(&parts->plan->kafka, NULL, topics, count, false, ANSWER_MS, &reader, NULL);
+  if (st == ST_OK) st = topic_reader_seek_before(reader, before_ms, BACK, ANSWER_MS, NULL);
+  while (st == ST_OK && !is_over(parts) &&
+         (st = topic_reader_next(reader, ANSWER_MS, &m, NULL)) == ST_OK)
     if (m.timestamp_ms < before_ms)
       note_framing(parts, lasts, &m); /* behind a marker comes a newer one */
-  reader_close(reader);
+  topic_reader_close(reader);
 }
 
 void last_framings_compare(const struct framing_parts *parts, struct cluster *cluster,

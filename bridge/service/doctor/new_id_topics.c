@@ -1,7 +1,7 @@
 /* What the topics know of the entries of an outbox that is to go on under a new id.
  * One thread; a crash leaves nothing. */
 #include "bridge/base/disk/durable.h"
-#include "bridge/kafka/reader.h"
+#include "bridge/kafka/topic_reader.h"
 #include "bridge/service/doctor/new_id.h"
 
 #define ANSWER_MS 10000
@@ -77,11 +77,12 @@ static enum status look_at_topic(struct renewal *n, struct topic_view *t, struct
 }
 
 /* After the seek: does each partition hold records of before the time it begins at? */
-static enum status find_cuts(struct renewal *n, const struct reader *reader, struct error *err) {
+static enum status find_cuts(struct renewal *n, const struct topic_reader *reader,
+                             struct error *err) {
   const char *name;
   int partition;
   int64_t offset, low = 0, high = 0;
-  for (size_t i = 0; reader_begins(reader, i, &name, &partition, &offset); i++) {
+  for (size_t i = 0; topic_reader_begins(reader, i, &name, &partition, &offset); i++) {
     size_t topic = renewal_topic(n, span_of(name));
     enum status st = cluster_offsets(n->cluster, name, partition, ANSWER_MS, &low, &high, err);
     if (st != ST_OK) return st;
@@ -128,12 +129,12 @@ static void see_record(struct renewal *n, const struct message *m) {
   }
 }
 
-static enum status read_on(struct renewal *n, struct reader *reader, uint64_t offsets,
+static enum status read_on(struct renewal *n, struct topic_reader *reader, uint64_t offsets,
                            struct error *err) {
   struct message m;
   enum status st = ST_OK;
   for (uint64_t records = 0; st == ST_OK; records++) {
-    st = reader_next(reader, QUIET_MS, &m, err);
+    st = topic_reader_next(reader, QUIET_MS, &m, err);
     if (st == ST_AGAIN)
       return error_set(err, ST_UNAVAILABLE,
                        "Kafka said nothing for %d s: the topics could not be read to their end",
@@ -171,7 +172,7 @@ static int64_t begin_ms(const struct renewal *n) {
 
 enum status renewal_read_topics(struct renewal *n, struct error *err) {
   const char **names = calloc(n->topic_count + 1, sizeof *names);
-  struct reader *reader = NULL;
+  struct topic_reader *reader = NULL;
   size_t count = 0;
   uint64_t offsets = 0;
   enum status st = names ? ST_OK : renewal_no_memory(err);
@@ -180,11 +181,12 @@ enum status renewal_read_topics(struct renewal *n, struct error *err) {
     if (st == ST_OK && n->topics[i].present) names[count++] = n->topics[i].name;
   }
   if (st == ST_OK && count) {
-    st = reader_open(&n->s->plan.kafka, n->s->log, names, count, false, ANSWER_MS, &reader, err);
-    if (st == ST_OK) st = reader_seek_back(reader, begin_ms(n), 0, ANSWER_MS, &offsets, err);
+    st = topic_reader_open(&n->s->plan.kafka, n->s->log, names, count, false, ANSWER_MS, &reader,
+                           err);
+    if (st == ST_OK) st = topic_reader_seek_back(reader, begin_ms(n), 0, ANSWER_MS, &offsets, err);
     if (st == ST_OK) st = find_cuts(n, reader, err);
     if (st == ST_OK) st = read_on(n, reader, offsets, err);
-    reader_close(reader);
+    topic_reader_close(reader);
   }
   free(names);
   if (st == ST_OK) conclude_topics(n);

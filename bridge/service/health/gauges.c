@@ -125,7 +125,7 @@ static void set_gauges(struct service *s, const struct store_counts *c) {
   struct keys_state keys;
   keys_state(s->keys, &keys);
   set_gauge(s, METRIC_KEYS_DUE, NULL, (double)keys.due);
-  dead_counts_show(s->census, c->dead);
+  dead_counts_show(s->dead_counts, c->dead);
   free(status);
 }
 

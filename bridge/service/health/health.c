@@ -127,7 +127,7 @@ static int by_count(const void *a, const void *b) {
   return span_cmp(x->text, y->text);
 }
 
-static void write_census(struct dead_counts *c, struct buffer *json, bool *first) {
+static void write_dead_counts(struct dead_counts *c, struct buffer *json, bool *first) {
   member_time(json, first, "oldest", c->oldest_us);
   json_write_key(json, first, "errors");
   buffer_add_char(json, '[');
@@ -158,7 +158,7 @@ static enum status write_dead(struct service *s, uint64_t dead, bool detailed, s
     uint64_t total;
     c->oldest_us = TIME_NONE;
     st = store_list(s->store, LIST_DEAD, 0, count_dead, c, &total, err);
-    if (st == ST_OK) write_census(c, json, &inner);
+    if (st == ST_OK) write_dead_counts(c, json, &inner);
     table_release(&c->table);
     arena_release(&c->arena);
     free(c);

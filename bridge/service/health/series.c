@@ -37,7 +37,7 @@ void service_begin_series(struct service *s) {
   static const char *const commands[] = {COMMAND_WORDS}, *const ends[] = {"ok", "refused", "error"};
   struct span ns;
   for (unsigned i = 0; routing_namespace(s->routing, i, &ns); i++) {
-    char word[64]; /* as relay and census cut it */
+    char word[64]; /* as relay and dead_counts cut it */
     snprintf(word, sizeof word, "%.*s", (int)(ns.len < 60 ? ns.len : 60), ns.ptr);
     of_namespace(s, word);
   }

@@ -5,7 +5,7 @@
 
 #include "bridge/base/text/escape.h"
 #include "bridge/kafka/cluster/cluster.h"
-#include "bridge/kafka/reader.h"
+#include "bridge/kafka/topic_reader.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/plan/configure.h"
 
@@ -21,7 +21,7 @@ struct asked {
 struct tail {
   struct routing *routing;
   struct catalog *catalog;
-  struct reader *reader;
+  struct topic_reader *reader;
   struct registry *registry; /* NULL: none is named */
   const char **topics;       /* names that exist; owned is the array alone */
   size_t topic_count;
@@ -106,8 +106,8 @@ static enum status open_reader(struct tail *t, const struct plan *plan, struct l
   if (st != ST_OK) return st;
   const char *const *topics = request->count ? request->topics : t->topics;
   size_t count = request->count ? request->count : t->topic_count;
-  st = reader_open(&plan->kafka, log, topics, count, request->only_new, request->timeout_ms,
-                   &t->reader, err);
+  st = topic_reader_open(&plan->kafka, log, topics, count, request->only_new, request->timeout_ms,
+                         &t->reader, err);
   if (st != ST_NOT_FOUND) return st;
   struct error why = {0};
   if (err) why = *err;
@@ -141,7 +141,7 @@ enum status tail_open(const struct settings *settings, struct log *log,
 
 void tail_close(struct tail *t) {
   if (!t) return;
-  reader_close(t->reader);
+  topic_reader_close(t->reader);
   registry_close(t->registry);
   catalog_close(t->catalog);
   routing_close(t->routing);
@@ -278,6 +278,6 @@ static enum status write_message(struct tail *t, const struct message *m, struct
 enum status tail_next(struct tail *t, int timeout_ms, struct buffer *json, bool *damaged,
                       struct error *err) {
   struct message message;
-  enum status st = reader_next(t->reader, timeout_ms, &message, err);
+  enum status st = topic_reader_next(t->reader, timeout_ms, &message, err);
   return st == ST_OK ? write_message(t, &message, json, damaged, err) : st;
 }

@@ -4,7 +4,7 @@
 
 enum { ASK_MS = 3000, FRESH_MS = 5000 };
 
-struct survey_of_topics {
+struct topics_asked {
   int64_t at_ms;    /* monotonic; 0: never */
   struct error why; /* nobody answered: text is not empty */
   struct {
@@ -16,7 +16,7 @@ struct survey_of_topics {
 
 /* ---- asking ---- */
 
-static enum status ask_kafka(struct service *s, struct survey_of_topics *t) {
+static enum status ask_kafka(struct service *s, struct topics_asked *t) {
   struct cluster *cluster = NULL;
   int64_t until = clock_mono_ms(s->clock) + ASK_MS;
   enum status st = cluster_open(&s->plan.kafka, s->log, &cluster, &t->why);
@@ -39,7 +39,7 @@ static enum status ask_kafka(struct service *s, struct survey_of_topics *t) {
 static enum status look_at_topics(struct service *s, struct error *err) {
   size_t size = sizeof *s->topics + routing_topics(s->routing) * sizeof s->topics->topics[0];
   if (s->topics && clock_mono_ms(s->clock) - s->topics->at_ms < FRESH_MS) return ST_OK;
-  struct survey_of_topics *fresh = calloc(1, size);
+  struct topics_asked *fresh = calloc(1, size);
   if (!fresh) return error_set(err, ST_NO_MEMORY, "Out of memory");
   if (ask_kafka(s, fresh) == ST_OK) fresh->why = (struct error){0};
   free(s->topics);

@@ -1,7 +1,7 @@
 /* What the topics hold: each id once, those of the last batches, none that is dead or waits.
  * One thread; it only reads, so a crash leaves nothing. */
 #include "bridge/base/text/words.h"
-#include "bridge/kafka/reader.h"
+#include "bridge/kafka/topic_reader.h"
 #include "bridge/service/verify/parts.h"
 
 #define ANSWER_MS 10000
@@ -138,9 +138,9 @@ static int64_t oldest_batch_ms(const struct verify *v) {
   return oldest;
 }
 
-static enum status next(struct topics *t, struct reader *reader, struct message *m,
+static enum status next(struct topics *t, struct topic_reader *reader, struct message *m,
                         struct error *err) {
-  enum status st = reader_next(reader, QUIET_MS, m, err);
+  enum status st = topic_reader_next(reader, QUIET_MS, m, err);
   if (st == ST_AGAIN)
     return error_set(err, ST_UNAVAILABLE,
                      "Kafka said nothing for %d s: the topics could not be read to their end",
@@ -151,19 +151,19 @@ static enum status next(struct topics *t, struct reader *reader, struct message 
 
 static enum status read_all(struct topics *t, struct error *err) {
   const struct verify_request *r = t->v->request;
-  struct reader *reader = NULL;
+  struct topic_reader *reader = NULL;
   struct message m;
   int64_t from_ms = oldest_batch_ms(t->v), last = r->full ? INT64_MAX : (int64_t)r->sample;
   if (from_ms != INT64_MAX) from_ms = from_ms > SKEW_MS ? from_ms - SKEW_MS : 0;
-  enum status st =
-      reader_open(&t->v->s->plan.kafka, r->log, t->names, t->count, false, ANSWER_MS, &reader, err);
-  if (st == ST_OK) st = reader_seek_back(reader, from_ms, last, ANSWER_MS, &t->offsets, err);
+  enum status st = topic_reader_open(&t->v->s->plan.kafka, r->log, t->names, t->count, false,
+                                     ANSWER_MS, &reader, err);
+  if (st == ST_OK) st = topic_reader_seek_back(reader, from_ms, last, ANSWER_MS, &t->offsets, err);
   while (st == ST_OK) {
     st = next(t, reader, &m, err);
     if (st == ST_OK) see_record(t, &m);
     if (st == ST_OK && r->progress) r->progress(r->progress_ctx, t->records, t->offsets);
   }
-  reader_close(reader);
+  topic_reader_close(reader);
   ask_keys(t);
   return st == ST_END ? ST_OK : st;
 }
@@ -217,7 +217,7 @@ static bool times_of_events(const struct verify *v) {
  * batches are still there, so that retention cannot have taken theirs. */
 static enum status look_far(struct topics *t, bool *older, struct error *err) {
   const struct verify_request *r = t->v->request;
-  struct reader *reader = NULL;
+  struct topic_reader *reader = NULL;
   struct message m;
   struct span key;
   void *value;
@@ -227,17 +227,17 @@ static enum status look_far(struct topics *t, bool *older, struct error *err) {
   int64_t from_ms = oldest > SKEW_FAR_MS && !whole ? oldest - SKEW_FAR_MS : 0;
   for (size_t at = 0; table_each(&t->v->batch_ids, &at, &key, &value);)
     ((struct verify_id *)value)->seen = 0;
-  enum status st =
-      reader_open(&t->v->s->plan.kafka, r->log, t->names, t->count, false, ANSWER_MS, &reader, err);
+  enum status st = topic_reader_open(&t->v->s->plan.kafka, r->log, t->names, t->count, false,
+                                     ANSWER_MS, &reader, err);
   if (st == ST_OK)
-    st = reader_seek_back(reader, from_ms, r->full ? INT64_MAX : (int64_t)r->sample, ANSWER_MS,
-                          &offsets, err);
+    st = topic_reader_seek_back(reader, from_ms, r->full ? INT64_MAX : (int64_t)r->sample,
+                                ANSWER_MS, &offsets, err);
   while (st == ST_OK && (st = next(t, reader, &m, err)) == ST_OK) {
     struct verify_id *wanted = table_get(&t->v->batch_ids, header(&m, "ce_id"));
     if (!whole && m.timestamp_ms < oldest - SKEW_MS) *older = true;
     if (wanted && span_is(wanted->entry->topic, m.topic)) wanted->seen++;
   }
-  reader_close(reader);
+  topic_reader_close(reader);
   return st == ST_END ? ST_OK : st;
 }
 

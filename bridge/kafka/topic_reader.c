@@ -1,9 +1,9 @@
 /* A librdkafka consumer whose partitions are assigned by hand.
  * One thread at a time; a crash leaves nothing. */
-#include "bridge/kafka/reader.h"
+#include "bridge/kafka/topic_reader.h"
 #include "bridge/kafka/handle.h"
 
-struct reader {
+struct topic_reader {
   struct handle handle;
   rd_kafka_topic_partition_list_t *assigned;
   bool *at_end;  /* by place in assigned */
@@ -15,8 +15,8 @@ struct reader {
   size_t header_cap;
 };
 
-static enum status add_partition(struct reader *r, const char *topic, int partition, bool from_end,
-                                 int timeout_ms, struct error *err) {
+static enum status add_partition(struct topic_reader *r, const char *topic, int partition,
+                                 bool from_end, int timeout_ms, struct error *err) {
   int64_t low = 0, high = 0;
   if (from_end) { /* asked now: librdkafka would ask later, and what comes in between would be
                      missed */
@@ -30,8 +30,8 @@ static enum status add_partition(struct reader *r, const char *topic, int partit
   return ST_OK;
 }
 
-static enum status add_topic(struct reader *r, const char *topic, bool from_end, int timeout_ms,
-                             struct error *err) {
+static enum status add_topic(struct topic_reader *r, const char *topic, bool from_end,
+                             int timeout_ms, struct error *err) {
   rd_kafka_topic_t *handle = rd_kafka_topic_new(r->handle.rk, topic, NULL);
   if (!handle)
     return error_set(err, ST_INVALID, "topic %s: %s", topic,
@@ -54,7 +54,7 @@ static enum status add_topic(struct reader *r, const char *topic, bool from_end,
 
 /* Only once it is known from where: a fetch that waits for records at the end keeps other questions
  * waiting with it. */
-static enum status assign(struct reader *r, struct error *err) {
+static enum status assign(struct topic_reader *r, struct error *err) {
   rd_kafka_resp_err_t code = rd_kafka_assign(r->handle.rk, r->assigned);
   r->begun = code == RD_KAFKA_RESP_ERR_NO_ERROR;
   return r->begun
@@ -62,10 +62,10 @@ static enum status assign(struct reader *r, struct error *err) {
              : handle_failed(&r->handle, handle_status(code), code, "assigning partitions", err);
 }
 
-enum status reader_open(const struct kafka_config *config, struct log *log,
-                        const char *const *topics, size_t count, bool from_end, int timeout_ms,
-                        struct reader **out, struct error *err) {
-  struct reader *r = calloc(1, sizeof *r);
+enum status topic_reader_open(const struct kafka_config *config, struct log *log,
+                              const char *const *topics, size_t count, bool from_end,
+                              int timeout_ms, struct topic_reader **out, struct error *err) {
+  struct topic_reader *r = calloc(1, sizeof *r);
   if (!r) return error_set(err, ST_NO_MEMORY, "out of memory");
   enum status st = handle_open(&r->handle, config, HANDLE_READER, log, NULL, r, err);
   if (st != ST_OK) goto out;
@@ -77,14 +77,15 @@ enum status reader_open(const struct kafka_config *config, struct log *log,
     st = error_set(err, ST_NO_MEMORY, "out of memory");
 out:
   if (st != ST_OK) {
-    reader_close(r);
+    topic_reader_close(r);
     return st;
   }
   *out = r;
   return ST_OK;
 }
 
-enum status reader_seek_time(struct reader *r, int64_t from_ms, int timeout_ms, struct error *err) {
+enum status topic_reader_seek_time(struct topic_reader *r, int64_t from_ms, int timeout_ms,
+                                   struct error *err) {
   for (int i = 0; i < r->assigned->cnt; i++) r->assigned->elems[i].offset = from_ms;
   rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(r->handle.rk, r->assigned, timeout_ms);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return assign(r, err);
@@ -92,7 +93,7 @@ enum status reader_seek_time(struct reader *r, int64_t from_ms, int timeout_ms, 
 }
 
 /* r->assigned: by time when from_ms is one. */
-static rd_kafka_resp_err_t by_time(struct reader *r, int64_t from_ms, int timeout_ms) {
+static rd_kafka_resp_err_t by_time(struct topic_reader *r, int64_t from_ms, int timeout_ms) {
   for (int i = 0; i < r->assigned->cnt; i++) r->assigned->elems[i].offset = from_ms;
   if (from_ms == INT64_MAX) return RD_KAFKA_RESP_ERR_NO_ERROR;
   return rd_kafka_offsets_for_times(r->handle.rk, r->assigned, timeout_ms);
@@ -105,7 +106,7 @@ struct seek {
   uint64_t offsets;
 };
 
-static enum status seek_one(struct reader *r, int i, struct seek *seek, struct error *err) {
+static enum status seek_one(struct topic_reader *r, int i, struct seek *seek, struct error *err) {
   rd_kafka_topic_partition_t *p = &r->assigned->elems[i];
   int64_t low = 0, high = 0, from;
   rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(r->handle.rk, p->topic, p->partition,
@@ -123,7 +124,7 @@ static enum status seek_one(struct reader *r, int i, struct seek *seek, struct e
   return ST_OK;
 }
 
-static enum status seek_all(struct reader *r, int64_t time_ms, struct seek *seek,
+static enum status seek_all(struct topic_reader *r, int64_t time_ms, struct seek *seek,
                             struct error *err) {
   if (!r->stop) r->stop = calloc((size_t)r->assigned->cnt + 1, sizeof *r->stop);
   if (!r->stop) return error_set(err, ST_NO_MEMORY, "out of memory");
@@ -137,22 +138,22 @@ static enum status seek_all(struct reader *r, int64_t time_ms, struct seek *seek
   return st == ST_OK ? assign(r, err) : st;
 }
 
-enum status reader_seek_back(struct reader *r, int64_t from_ms, int64_t last, int timeout_ms,
-                             uint64_t *offsets, struct error *err) {
+enum status topic_reader_seek_back(struct topic_reader *r, int64_t from_ms, int64_t last,
+                                   int timeout_ms, uint64_t *offsets, struct error *err) {
   struct seek seek = {last, false, timeout_ms, 0};
   enum status st = seek_all(r, from_ms, &seek, err);
   *offsets = seek.offsets;
   return st;
 }
 
-enum status reader_seek_before(struct reader *r, int64_t before_ms, int64_t last, int timeout_ms,
-                               struct error *err) {
+enum status topic_reader_seek_before(struct topic_reader *r, int64_t before_ms, int64_t last,
+                                     int timeout_ms, struct error *err) {
   struct seek seek = {last, true, timeout_ms, 0};
   return seek_all(r, before_ms, &seek, err);
 }
 
-bool reader_begins(const struct reader *r, size_t i, const char **topic, int *partition,
-                   int64_t *offset) {
+bool topic_reader_begins(const struct topic_reader *r, size_t i, const char **topic, int *partition,
+                         int64_t *offset) {
   if (i >= (size_t)r->assigned->cnt) return false;
   *topic = r->assigned->elems[i].topic;
   *partition = r->assigned->elems[i].partition;
@@ -160,12 +161,12 @@ bool reader_begins(const struct reader *r, size_t i, const char **topic, int *pa
   return true;
 }
 
-static void give_back(struct reader *r) {
+static void give_back(struct topic_reader *r) {
   if (r->message) rd_kafka_message_destroy(r->message);
   r->message = NULL;
 }
 
-void reader_close(struct reader *r) {
+void topic_reader_close(struct topic_reader *r) {
   if (!r) return;
   give_back(r);
   if (r->assigned) rd_kafka_topic_partition_list_destroy(r->assigned);
@@ -177,7 +178,7 @@ void reader_close(struct reader *r) {
 }
 
 /* Notes whether the partition of this message is at its end. */
-static void mark_partition(struct reader *r, bool at_end) {
+static void mark_partition(struct topic_reader *r, bool at_end) {
   const char *topic = rd_kafka_topic_name(r->message->rkt);
   for (int i = 0; i < r->assigned->cnt; i++) {
     const rd_kafka_topic_partition_t *p = &r->assigned->elems[i];
@@ -189,7 +190,7 @@ static void mark_partition(struct reader *r, bool at_end) {
   }
 }
 
-static enum status fill_headers(struct reader *r, struct message *out, struct error *err) {
+static enum status fill_headers(struct topic_reader *r, struct message *out, struct error *err) {
   rd_kafka_headers_t *list = NULL;
   out->headers = r->headers;
   out->header_count = 0;
@@ -211,7 +212,7 @@ static enum status fill_headers(struct reader *r, struct message *out, struct er
   return ST_OK;
 }
 
-static enum status fill_message(struct reader *r, struct message *out, struct error *err) {
+static enum status fill_message(struct topic_reader *r, struct message *out, struct error *err) {
   const rd_kafka_message_t *m = r->message;
   rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
   int64_t timestamp_ms = rd_kafka_message_timestamp(m, &type);
@@ -225,7 +226,8 @@ static enum status fill_message(struct reader *r, struct message *out, struct er
   return fill_headers(r, out, err);
 }
 
-enum status reader_next(struct reader *r, int timeout_ms, struct message *out, struct error *err) {
+enum status topic_reader_next(struct topic_reader *r, int timeout_ms, struct message *out,
+                              struct error *err) {
   enum status st = r->begun ? ST_OK : assign(r, err);
   if (st != ST_OK) return st;
   for (;;) {
