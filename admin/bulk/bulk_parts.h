@@ -26,7 +26,7 @@ const char *bulk_verb(const struct bulk *b, bool done); /* "replay" or "replayed
 int bulk_confirm(struct bulk_going *g, bool resumed);
 /* bulk_export.c: everything of the selection into a new file, durable. */
 MUST_CHECK enum status bulk_export(struct bulk_going *g, const char *path, struct error *err);
-/* bulk_tell.c */
+/* bulk_report.c */
 void bulk_forecast(const struct bulk_going *g,
                    struct buffer *out);        /* "Would replay 12 dead letters", by topic ... */
 void bulk_missing(const struct bulk_going *g); /* a note about ids that nothing has */

@@ -60,7 +60,8 @@ struct routing {
   unsigned topic_count, topic_cap;
 };
 
-/* rules.c: the namespaces, the patterns of routes and schemas, and what each has from others. */
+/* event_rules.c: the namespaces, the patterns of routes and schemas, and what each has from others.
+ */
 MUST_CHECK enum status rules_plan(struct routing *r, const struct routing_config *config,
                                   struct error *err);
 /* The rule of a canonical name, NULL: its namespace is not published. */
@@ -91,7 +92,7 @@ uint32_t routing_member_at(const struct json_doc *doc, uint32_t node, const char
 /* As a path in the entry's file, "payload.customer.id". */
 void routing_path_shown(const struct json_doc *doc, const struct event *event, const char *path,
                         struct buffer *out);
-/* words.c */
+/* setting_words.c */
 MUST_CHECK enum status routing_no_memory(struct error *err);
 bool routing_word(struct span *rest, struct span *word); /* the next; commas belong to it */
 bool routing_halves(struct span word, struct span *left, struct span *right); /* "left=right" */
