@@ -28,6 +28,7 @@ struct admin {
   const char *config;
   const char *overrides[64];
   size_t override_count;
+  const char *worker; /* the control socket to ask; NULL: by outbox.url */
   bool verbose, help;
   const char *color; /* auto always never */
   /* made from them */

@@ -192,12 +192,15 @@ static int live(struct life *l) {
     stop(l);
     return exit_of(st);
   }
+  struct buffer outbox = {0};
+  setting_show(l->settings, SETTING_OUTBOX_URL, &outbox);
   log_write(l->log, LOG_INFO, "worker", "started",
             FIELDS(F_TEXT("version", BUSBRIDGE_VERSION),
                    F_TEXT("librdkafka", kafka_library_version()),
-                   F_TEXT("outbox", setting_text(l->settings, SETTING_OUTBOX_URL)),
+                   F_TEXT("outbox", buffer_z(&outbox)),
                    F_TEXT("guarantee", setting_text(l->settings, SETTING_DELIVERY_GUARANTEE))),
-            "Relaying %s", setting_text(l->settings, SETTING_OUTBOX_URL));
+            "Relaying %s", buffer_z(&outbox));
+  buffer_release(&outbox);
   /* Not only when Kafka has answered: who starts after us needs the outbox drained some day, not
    * the broker now. */
   notify_send(&l->notify, "READY=1");

@@ -30,14 +30,18 @@ struct client {
 
 /* ---- opening ---- */
 
-/* Where the socket would lie; the outbox must be there. */
+/* Where the socket would lie; the outbox must be there, unless the socket was named. */
 static enum status socket_path(struct admin *a, struct buffer *out, struct error *err) {
   const char *url = setting_text(a->settings, SETTING_OUTBOX_URL);
   const struct store_options options = {.clock = a->clock};
   struct store *store = NULL;
+  if (a->worker) {
+    buffer_add_z(out, a->worker);
+    return buffer_status(out, err);
+  }
   enum status st = store_open(url, &options, &store, err);
   store_close(store);
-  return st == ST_OK ? home_socket_path(url, out, err) : st;
+  return st == ST_OK ? home_socket_path(a->settings, out, err) : st;
 }
 
 static enum status try_worker(struct client *c, struct error *err) {
@@ -76,9 +80,10 @@ enum status client_open(struct admin *a, enum service_mode local, struct client 
   if (!c) return error_set(err, ST_NO_MEMORY, "Out of memory");
   c->admin = a;
   enum status st = try_worker(c, err);
+  if (st != ST_OK && a->worker) error_prefix(err, "--worker %s", a->worker);
   /* Not there, or a socket nobody listens at: no worker. No right to connect is an error of its
    * own. */
-  if (st == ST_UNAVAILABLE || st == ST_NOT_FOUND) {
+  if ((st == ST_UNAVAILABLE || st == ST_NOT_FOUND) && !a->worker) {
     if (err) *err = (struct error){0};
     st = open_here(c, local,
                    c->unanswered ? "the worker does not answer on its socket" : "no worker runs",
@@ -103,7 +108,7 @@ static bool reads_as_worker(struct admin *a) {
 }
 
 enum status client_open_beside(struct admin *a, struct client **out, struct error *err) {
-  if (!reads_as_worker(a)) return client_open(a, SERVICE_INSPECT, out, err);
+  if (a->worker || !reads_as_worker(a)) return client_open(a, SERVICE_INSPECT, out, err);
   struct client *c = calloc(1, sizeof *c);
   if (!c) return error_set(err, ST_NO_MEMORY, "Out of memory");
   c->admin = a;

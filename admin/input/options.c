@@ -21,6 +21,8 @@ static void add_common(struct admin *a, struct table_of_rows *t) {
        "settings; else $BUSBRIDGE_CONFIG, else /etc/busbridge/busbridge.conf"},
       {"set", 'X', OPTION_OVERRIDE, a, "KEY=VALUE",
        "one setting, over file and environment; may be repeated"},
+      {"worker", 0, OPTION_TEXT, a ? &a->worker : NULL, "SOCKET",
+       "ask the worker at that control socket, whatever outbox.url says"},
       {"verbose", 'v', OPTION_FLAG, a ? &a->verbose : NULL, NULL,
        "say which worker or outbox it talks to, and log at info"},
       {"color", 0, OPTION_CHOICE, a ? &a->color : NULL, "auto|always|never",

@@ -1,5 +1,6 @@
 /* The contract, for callers: each function hands on to the kind that outbox.url names.
  * store.h says which thread calls what, the kind what a crash leaves. */
+#include "bridge/base/text/words.h"
 #include "bridge/outbox/manifest.h"
 #include "bridge/outbox/rules.h"
 #include "bridge/outbox/store_ops.h"
@@ -9,15 +10,15 @@
 
 /* The kinds of outbox, by the scheme of outbox.url. To add one: its ops table here, its row in
  * box_kinds of tests/support/box.h. */
-static const struct store_ops *const kinds[] = {&store_file_ops, &store_memory_ops};
+static const struct store_ops *const kinds[] = {&store_file_ops, &store_memory_ops,
+                                                &store_polled_ops};
 static const char *const later[] = {"sqlite", "postgresql"};
 
 struct store {
   const struct store_ops *ops;
   void *impl;
   bool create, locked, begun, due;
-  char *url;
-  const char *name; /* in url */
+  char *url, *name;
 };
 
 /* Every operation is required: behind the scheme the table holds nothing but functions. */
@@ -53,10 +54,11 @@ static enum status choose(const char *url, const struct store_ops **ops, const c
                    SPAN_ARGS(scheme));
 }
 
-enum status store_address(const char *url, const char **address, struct error *err) {
+enum status store_url_check(const char *url, struct error *err) {
   const struct store_ops *ops;
-  enum status st = choose(url, &ops, address, err);
-  if (st == ST_OK && ops == &store_memory_ops)
+  const char *address;
+  enum status st = choose(url, &ops, &address, err);
+  if (st == ST_OK && !ops->traits.lasts)
     return error_set(err, ST_INVALID,
                      "outbox.url: an outbox in memory ends with its process; use file:DIR");
   return st;
@@ -73,6 +75,24 @@ enum status store_prepare(const char *url, struct store_preparation *p, struct e
   return st == ST_OK ? buffer_status(&p->steps, err) : st;
 }
 
+const char *store_path(const char *url) {
+  const struct store_ops *ops;
+  const char *address;
+  return choose(url, &ops, &address, NULL) == ST_OK && ops->traits.at_path ? address : NULL;
+}
+
+/* A path may look like a URL, and holds no secret. NULL: no memory. */
+static char *name_of(const struct store_ops *ops, const char *address) {
+  struct buffer shown = {0};
+  if (ops->traits.at_path)
+    buffer_add_z(&shown, address);
+  else
+    url_show(&shown, span_of(address));
+  char *name = shown.failed ? NULL : strdup(buffer_z(&shown));
+  buffer_release(&shown);
+  return name;
+}
+
 enum status store_open(const char *url, const struct store_options *options, struct store **out,
                        struct error *err) {
   const struct store_ops *ops = NULL;
@@ -82,15 +102,15 @@ enum status store_open(const char *url, const struct store_options *options, str
   if (st != ST_OK) return st;
   BUG_ON(!complete(ops));
   struct store *s = calloc(1, sizeof *s);
-  char *kept = strdup(url);
-  st = s && kept ? ST_OK : error_set(err, ST_NO_MEMORY, "no memory for the outbox");
+  char *kept = strdup(url), *name = name_of(ops, address);
+  st = s && kept && name ? ST_OK : error_set(err, ST_NO_MEMORY, "no memory for the outbox");
   if (st == ST_OK) {
-    *s = (struct store){
-        .ops = ops, .create = options->create, .url = kept, .name = kept + (address - url)};
-    st = ops->open(s->name, options, &s->impl, err);
+    *s = (struct store){.ops = ops, .create = options->create, .url = kept, .name = name};
+    st = ops->open(kept + (address - url), options, &s->impl, err);
   }
   if (st != ST_OK) {
     free(kept);
+    free(name);
     free(s);
     return st;
   }
@@ -102,6 +122,7 @@ void store_close(struct store *s) {
   if (!s) return;
   s->ops->close(s->impl);
   free(s->url);
+  free(s->name);
   free(s);
 }
 

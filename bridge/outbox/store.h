@@ -86,9 +86,12 @@ struct store;
 MUST_CHECK enum status store_open(const char *url, const struct store_options *options,
                                   struct store **out, struct error *err);
 void store_close(struct store *s); /* gives the lock back too */
-/* Where an outbox of this url is: what comes behind its scheme. ST_INVALID, ST_UNSUPPORTED: as
- * store_open, and for one in memory, which is nobody's outbox outside of tests. */
-MUST_CHECK enum status store_address(const char *url, const char **address, struct error *err);
+/* Would store_open know what to do with this url? It touches nothing. ST_INVALID, ST_UNSUPPORTED:
+ * as store_open, and for a kind that does not last, which is nobody's outbox outside of tests. */
+MUST_CHECK enum status store_url_check(const char *url, struct error *err);
+/* The path that is the outbox, where its process keeps what is its own too; NULL: a kind that has
+ * none (traits.at_path), or no kind. */
+const char *store_path(const char *url);
 /* What a kind can and cannot, whatever lies in it. */
 enum store_order {                 /* of entries that arrived at one time */
                    ORDER_OF_NAMES, /* by created_at, then by label */
@@ -96,13 +99,17 @@ enum store_order {                 /* of entries that arrived at one time */
 };
 struct store_traits {
   bool watches; /* an arrival ends store_wait and is handed out without a scan, as a rule; else
-                   only a scan finds it */
+                   only a scan finds it, and store_wait, which looks now and then whether there is
+                   any, asks for one itself */
   enum store_order order;
   bool counts;     /* store_counts is exact and cheap without a reader too, whatever lies there */
   bool keeps_sent; /* keep_sent is followed; else store_begin refuses it */
+  bool at_path;    /* its address is the path of a place that is the outbox (store_path) */
+  bool lasts;      /* it is there when its process has ended */
 };
 const struct store_traits *store_traits(const struct store *s);
-const char *store_name(const struct store *s); /* what people know it by: its address */
+const char *store_name(const struct store *s); /* what people know it by: its address, without what
+                                                  opens a door */
 const char *store_url(const struct store *s);  /* by which it can be opened again */
 /* Its identity, uuid text: names its position in Kafka. "": nobody has opened it to change it yet.
  */

@@ -37,7 +37,7 @@ static enum status open_outbox(struct service *s, const struct service_options *
     st = store_lock(s->store, o->lock_wait_ms, err);
     store_pause_read(s->store, &s->pause);
   }
-  if (st == ST_OK) st = home_open(s->plan.outbox, &s->home, err);
+  if (st == ST_OK) st = home_open(s->settings, options.create, &s->home, err);
   return st == ST_OK ? plan_for(&s->plan, s->settings, store_id(s->store), err) : st;
 }
 
@@ -136,6 +136,7 @@ static void open_dead_counts(struct service *s) {
 static enum status open_parts(struct service *s, const struct service_options *o,
                               struct error *err) {
   enum status st = plan_make(s->settings, &s->plan, err);
+  if (st == ST_OK && !o->passing) st = store_url_check(s->plan.outbox, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY)
     st = plan_catalog(&s->plan, s->log, &s->catalog, err);
   if (st == ST_OK) st = plan_routing(&s->plan, s->catalog, &s->routing, err);

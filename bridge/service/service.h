@@ -23,6 +23,7 @@ struct service_options {
   int64_t lock_wait_ms;
   bool unanswered; /* INSPECT: the control socket was connected to, and nobody answered; for health
                     */
+  bool passing;    /* tests: an outbox that ends with this process will do */
   const struct clock *clock;
 };
 /* ST_BUSY: the lock is held (err says by whom). ST_INVALID: a setting, a schema, a kafka.* key;

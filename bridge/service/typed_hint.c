@@ -40,10 +40,8 @@ static uint64_t count_beside(char folder[PATH_MAX]) {
 
 /* A link may be called so, or what it leads to. */
 uint64_t typed_unread(const struct settings *settings, char folder[PATH_MAX]) {
-  const char *outbox;
-  if (typed_folder(settings) ||
-      store_address(setting_text(settings, SETTING_OUTBOX_URL), &outbox, NULL) != ST_OK)
-    return 0;
+  const char *outbox = store_path(setting_text(settings, SETTING_OUTBOX_URL));
+  if (typed_folder(settings) || !outbox) return 0;
   uint64_t found = realpath(outbox, folder) ? count_beside(folder) : 0;
   if (found || strlen(outbox) >= PATH_MAX) return found;
   memcpy(folder, outbox, strlen(outbox) + 1);

@@ -99,6 +99,18 @@ const char *setting_source(const struct settings *s, enum setting key) {
   return s->values[key].source;
 }
 
+size_t settings_state_dirs(const struct settings *s, const char *dirs[STATE_DIRS]) {
+  const char *set = setting_text(s, SETTING_STATE_DIR);
+  size_t count = 0;
+  if (*set) {
+    dirs[count++] = set;
+    return count;
+  }
+  if (s->runtime) dirs[count++] = s->runtime;
+  dirs[count++] = "/run/busbridge";
+  return count;
+}
+
 const char *settings_kafka_source(const struct settings *s, size_t i) {
   BUG_ON(i >= s->kafka.count);
   return s->kafka.at[i].source;

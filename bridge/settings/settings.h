@@ -25,6 +25,7 @@
  *                 any other BUSBRIDGE_*              a warning
  *                 *_SERVICE_HOST *_SERVICE_PORT*     Kubernetes' own: ignored
  *                 *_PORT *_PORT_*
+ *                 RUNTIME_DIRECTORY XDG_RUNTIME_DIR  as settings_state_dirs says
  *                 NOVELER_DISABLE_BACKGROUND_FLUSH=1 flush.background=false, unless
  *                                                    BUSBRIDGE_FLUSH_BACKGROUND or -X says otherwise
  *   command line  -X key=value
@@ -85,6 +86,12 @@ int64_t setting_number(const struct settings *s,
 bool setting_bool(const struct settings *s, enum setting key);
 /* Where a value comes from: "default", "FILE:LINE", "BUSBRIDGE_X", "-X". */
 const char *setting_source(const struct settings *s, enum setting key);
+
+#define STATE_DIRS 2
+/* Where state.dir is looked for: as it is set, else the runtime directories that there may be, the
+ * likeliest first. Returns how many. RUNTIME_DIRECTORY is the service manager's, XDG_RUNTIME_DIR a
+ * login's. */
+size_t settings_state_dirs(const struct settings *s, const char *dirs[STATE_DIRS]);
 
 /* Routes: the pairs routing.PATTERN.ATTRIBUTE, sorted by key, last one wins; false at the end. What
  * PATTERN and value may be is judged by who uses them (bridge/routing). */

@@ -1,4 +1,4 @@
-/* BUSBRIDGE_* and NOVELER_DISABLE_BACKGROUND_FLUSH.
+/* BUSBRIDGE_*, NOVELER_DISABLE_BACKGROUND_FLUSH and the runtime directory.
  * One thread loads, any reads; a crash leaves nothing. */
 #include "bridge/settings/settings_private.h"
 
@@ -92,6 +92,31 @@ static enum status parse_variable(struct loading *l, const char *variable) {
   return st;
 }
 
+static const char *variable(const char *const *environment, const char *name) {
+  size_t len = strlen(name);
+  for (const char *const *v = environment; *v; v++)
+    if (strncmp(*v, name, len) == 0 && (*v)[len] == '=' && (*v)[len + 1]) return *v + len + 1;
+  return NULL;
+}
+
+/* The service manager's, which may name several, is ours alone; a login's is everybody's. */
+static enum status take_runtime(struct loading *l, const char *const *environment) {
+  const char *own = variable(environment, "RUNTIME_DIRECTORY");
+  const char *login = variable(environment, "XDG_RUNTIME_DIR");
+  struct buffer path = {0};
+  if (own)
+    buffer_append(&path, own, strcspn(own, ":"));
+  else if (login)
+    buffer_printf(&path, "%s/busbridge", login);
+  else
+    return ST_OK;
+  enum status st = buffer_status(&path, l->err);
+  if (st == ST_OK && !(l->s->runtime = arena_copy(&l->s->arena, buffer_span(&path))))
+    st = error_set(l->err, ST_NO_MEMORY, "out of memory");
+  buffer_release(&path);
+  return st;
+}
+
 enum status settings_parse_environment(struct loading *l, const char *const *environment) {
   static const char noveler[] = "NOVELER_DISABLE_BACKGROUND_FLUSH";
   for (const char *const *v = environment; *v; v++) {
@@ -104,5 +129,5 @@ enum status settings_parse_environment(struct loading *l, const char *const *env
     enum status st = parse_variable(l, *v);
     if (st != ST_OK) return st;
   }
-  return ST_OK;
+  return take_runtime(l, environment);
 }

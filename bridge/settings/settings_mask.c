@@ -42,13 +42,18 @@ static bool kafka_secret(struct span key) {
   return false;
 }
 
+/* An outbox on this machine's disk: what stands there is a path, which may hold any byte. */
+static bool is_path(struct span value) {
+  return span_starts(value, "file:") || (span_starts(value, "sqlite:") && !holds(value, "://"));
+}
+
 /* A secret that is an address (redis.url) is shown as far as one may: it is what people look for.
  */
 bool setting_show(const struct settings *s, enum setting key, struct buffer *out) {
   const struct setting_row *row = setting_row(key);
   struct span value = span_of(s->values[key].text);
-  bool address =
-      span_ends(span_of(row->key), ".url") && (holds(value, "://") || !holds(value, "@"));
+  bool address = span_ends(span_of(row->key), ".url") &&
+                 (holds(value, "://") || !holds(value, "@") || is_path(value));
   return mask(row->flags & SETTING_SECRET && !address, value, out);
 }
 

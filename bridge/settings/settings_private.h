@@ -30,6 +30,7 @@ struct settings {
   struct arena arena;
   struct setting_value values[SETTING_COUNT];
   struct setting_pairs kafka, routes;
+  const char *runtime; /* busbridge's runtime directory, by the environment; NULL: it tells none */
 };
 
 /* One load under way. read_files=false (fuzzing): "key_file" does not open anything. */

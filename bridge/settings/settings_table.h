@@ -16,7 +16,7 @@
 
 /* clang-format off */
 #define SETTINGS_TABLE(X)                                                                                                  \
-  X(OUTBOX_URL, "outbox.url", TEXT, "file:temp/bus_outbox", 0, 0, 0,                                                       \
+  X(OUTBOX_URL, "outbox.url", TEXT, "file:temp/bus_outbox", 0, 0, SETTING_SECRET,                                                       \
     "", "The outbox to drain: file:DIR")                                                                                   \
   X(OUTBOX_SENT, "outbox.sent", CHOICE, "delete", 0, 0, 0,                                                                 \
     "delete keep", "What becomes of a published entry: deleted, or kept in sent/")                                         \
@@ -36,6 +36,8 @@
     "", "How long a file in its processing/ must lie untouched before it is taken as left there")                          \
   X(OUTBOX_TYPED_GENERIC, "outbox.typed_generic", CHOICE, "publish", 0, 0, 0,                                              \
     "publish leave", "Its GenericEvents, events of the simple bus that came back: published, or left where they lie")      \
+  X(STATE_DIR, "state.dir", TEXT, "", 0, 0, 0,                                                                             \
+    "", "Where a worker on an outbox that is no folder keeps its socket and figures; empty: busbridge/ of the runtime directory") \
   X(REDIS_URL, "redis.url", TEXT, "redis://127.0.0.1:6379/0", 0, 0, SETTING_SECRET,                                        \
     "", "Where idempotency keys are kept: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], unix:/PATH, or off")                 \
   X(REDIS_TTL, "redis.ttl", DURATION, "7d", SECOND, 3650 * DAY, 0,                                                         \

@@ -5,6 +5,7 @@
 
 static void take(struct box *b, const char *ids) {
   for (; *ids; ids++) box_emit(b, (char[]){*ids, '\0'});
+  box_notice(b);
   box_take_all(b);
 }
 

@@ -53,6 +53,9 @@ static const struct box_kind box_kinds[] = {
     {"file", box_make_folder, box_remove_folder, box_remove_bare_folder, box_remove_lock_file,
      folder_tick},
     {"memory", box_make_name, store_memory_forget, box_forget_bare, store_memory_unlock,
+     box_wait_a_little},
+    /* the same without a word of arrivals */
+    {"polled", box_make_name, store_memory_forget, box_forget_bare, store_memory_unlock,
      box_wait_a_little}};
 #define BOX_KINDS (sizeof box_kinds / sizeof *box_kinds)
 

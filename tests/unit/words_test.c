@@ -182,3 +182,25 @@ TEST(test_control_characters_are_known) {
     assert_int_equal(bytes, rows[i].bytes);
   }
 }
+
+TEST(test_a_url_is_shown_without_what_opens_a_door) {
+  static const char *const rows[][2] = {
+      {"postgresql://u:pw@h/db", "postgresql://u:***@h/db"},
+      {"//u:p@ss/w?o=rd@h1:1,h2:2/db?sslmode=require", "//u:***@h1:1,h2:2/db?sslmode=require"},
+      {"//h:5432/db?password=x&user=u", "//h:5432/db?password=***&user=u"},
+      {"//h/db?sslpassword=x&application_name=a@b", "//h/db?sslpassword=***&application_name=a@b"},
+      {"//h:5432/db?password=x&n=a@b", "//h:***@b"},
+      {"//u:pw@h/db?password=x&n=a@b", "//u:***@b"},
+      {"//u@h/db?passfile=/x", "//u@h/db?passfile=/x"},
+      {"//:pw@h", "//:***@h"},
+      {"//h", "//h"},
+      {"//", "//"},
+      {"", ""},
+      {"/var/lib/a@b:c", "/var/lib/a@b:c"}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct buffer out = {0};
+    url_show(&out, span_of(rows[i][0]));
+    assert_string_equal(buffer_z(&out), rows[i][1]);
+    buffer_release(&out);
+  }
+}

@@ -1,5 +1,5 @@
 /* Durations, numbers and counts as text and back; the word nearest to a mistyped one; control
- * characters in foreign text.
+ * characters in foreign text; URLs for people.
  * Any thread; a crash leaves nothing. */
 #include "bridge/base/text/words.h"
 
@@ -193,4 +193,56 @@ struct span text_cut_characters(struct span text, size_t characters) {
     if (begins && characters-- == 0) break;
   }
   return (struct span){text.ptr, at};
+}
+
+/* ---- URLs ---- */
+
+#define HIDDEN "***"
+
+static const char *find(const char *from, const char *end, const char *of) {
+  while (from < end && !strchr(of, *from)) from++;
+  return from;
+}
+
+static bool opens_a_door(struct span name) {
+  static const char *const words[] = {"password", "secret", "token"};
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (name.len && memmem(name.ptr, name.len, words[i], strlen(words[i]))) return true;
+  return false;
+}
+
+/* "?a=b&c=d" */
+static void show_query(struct buffer *out, const char *at, const char *end) {
+  while (at < end) {
+    const char *next = find(at + 1, end, "&"), *equals = find(at, next, "=");
+    bool hide = opens_a_door((struct span){at, (size_t)(equals - at)}) && equals < next;
+    buffer_append(out, at, (size_t)((hide ? equals + 1 : next) - at));
+    if (hide) buffer_add_z(out, HIDDEN);
+    at = next;
+  }
+}
+
+/* The text without its user: where that ends, and where it is to be shown up to. A password may
+ * hold any byte, even one that ought to be escaped: it ends at the last @ there is. Behind a query
+ * there is none. */
+static const char *behind_user(const char *begin, const char *end, const char **shown) {
+  const char *at = find(begin, end, "@"), *colon = find(begin, at, ":");
+  *shown = begin;
+  if (at == end || find(begin, at, "?") < colon) return begin;
+  *shown = colon;
+  return memrchr(at, '@', (size_t)(end - at));
+}
+
+void url_show(struct buffer *out, struct span url) {
+  const char *end = url.ptr + url.len;
+  const char *begin = url.len > 1 ? memmem(url.ptr, url.len, "//", 2) : NULL;
+  if (!begin) {
+    buffer_add(out, url);
+    return;
+  }
+  const char *shown, *host = behind_user(begin + 2, end, &shown), *query = find(host, end, "?");
+  buffer_append(out, url.ptr, (size_t)(shown - url.ptr));
+  if (shown < host && *shown == ':') buffer_add_z(out, ":" HIDDEN);
+  buffer_append(out, host, (size_t)(query - host));
+  show_query(out, query, end);
 }

@@ -41,6 +41,10 @@ void text_quoted(struct buffer *out, struct span text, size_t characters);
  * TEXT_PLAIN, or TEXT_FOREIGN: a byte that is not UTF-8. */
 enum { TEXT_PLAIN = -1, TEXT_FOREIGN = -2 };
 int text_control(struct span text, size_t *bytes);
+/* A URL for people: *** in the place of its user's password, and of what its query says of one
+ * (names with password, secret or token in them). Too much is hidden rather than too little; a text
+ * without "//" stays as it is. */
+void url_show(struct buffer *out, struct span url);
 /* The longest prefix of at most `bytes` bytes that does not cut a UTF-8 character. */
 struct span text_cut(struct span text, size_t bytes);
 /* The longest prefix of at most `characters` UTF-8 characters (of bytes, where it is not valid

@@ -353,7 +353,11 @@ static bool op_lies(void *impl, const struct entry_ref *ref, struct span id) {
 
 const struct store_ops store_file_ops = {
     .scheme = "file",
-    .traits = {.watches = true, .order = ORDER_OF_NAMES, .keeps_sent = true},
+    .traits = {.watches = true,
+               .order = ORDER_OF_NAMES,
+               .keeps_sent = true,
+               .at_path = true,
+               .lasts = true},
     .prepare = fs_prepare,
     .open = fs_open,
     .close = fs_close,

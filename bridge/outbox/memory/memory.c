@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <time.h>
 
+#define POLL_NS (5 * INT64_C(1000000))
+
 /* ---- the scan ---- */
 
 static bool due(const struct memory *m) {
@@ -23,12 +25,16 @@ static void begin_scan(struct memory *m) {
   m->wanted_settled = false;
   m->at_ns = INT64_MIN;
   m->at_serial = m->given_back = 0;
+  m->upto = m->polls ? m->w->serials : UINT64_MAX;
+  m->seen = m->w->changes;
   if (m->listed) return;
   m->listed = true;
   for (size_t i = 0; i < m->w->count; i++) m->first += memory_pending(m->w->rows[i]);
 }
 
+/* Where nobody tells of arrivals, what came after the scan began is the next one's. */
 static bool is_behind(const struct memory *m, const struct memory_row *r) {
+  if (r->serial > m->upto) return false;
   return r->arrived_ns > m->at_ns || (r->arrived_ns == m->at_ns && r->serial > m->at_serial);
 }
 
@@ -98,7 +104,7 @@ static enum status memory_next(void *impl, struct arena *keep, struct arena *scr
   *out = (struct entry){0};
   mutex_lock(&m->w->lock);
   begin_scan(m);
-  m->seen = m->w->changes;
+  if (!m->polls) m->seen = m->w->changes;
   bool waits = m->wanted != m->begun &&
                m->wanted_settled; /* nothing newer overtakes what is given back meanwhile */
   struct memory_row *r = waits ? NULL : next_row(m);
@@ -125,13 +131,32 @@ static enum status memory_follow(void *impl, struct error *err) {
   return ST_OK;
 }
 
+/* One poll. What it sees is handed out by a scan. */
+static bool look(struct memory *m) {
+  bool changed = m->seen != m->w->changes;
+  m->seen = m->w->changes;
+  if (changed && m->wanted == m->begun) m->wanted++;
+  return changed;
+}
+
+/* Until the next poll, whatever is told meanwhile but a wake. False: the time is over. */
+static bool pass_a_while(struct memory *m, int64_t until_ns) {
+  int64_t next_ns = clock_mono_ns(m->clock) + POLL_NS;
+  bool last = next_ns >= until_ns, more = true;
+  while (more && !m->woken && !due(m))
+    more = cond_wait_until(&m->w->changed, &m->w->lock, last ? until_ns : next_ns);
+  return !last || more;
+}
+
 static void memory_wait(void *impl, int64_t timeout_ms) {
   struct memory *m = impl;
   int64_t until_ns = clock_mono_ns(m->clock) + timeout_ms * 1000000;
   mutex_lock(&m->w->lock);
   bool in_time = true;
-  while (in_time && !m->woken && m->seen == m->w->changes && !due(m))
-    if (timeout_ms < 0)
+  while (in_time && !m->woken && (m->polls ? !look(m) : m->seen == m->w->changes) && !due(m))
+    if (m->polls)
+      in_time = pass_a_while(m, timeout_ms < 0 ? INT64_MAX : until_ns);
+    else if (timeout_ms < 0)
       cond_wait(&m->w->changed, &m->w->lock);
     else
       in_time = cond_wait_until(&m->w->changed, &m->w->lock, until_ns);
@@ -208,6 +233,13 @@ static enum status memory_open(const char *address, const struct store_options *
   return ST_OK;
 }
 
+static enum status polled_open(const char *address, const struct store_options *options, void **out,
+                               struct error *err) {
+  enum status st = memory_open(address, options, out, err);
+  if (st == ST_OK) ((struct memory *)*out)->polls = true;
+  return st;
+}
+
 static enum status memory_begin(void *impl, const struct store_config *config, struct error *err) {
   struct memory *m = impl;
   (void)err;
@@ -229,78 +261,43 @@ static void memory_close(void *impl) {
   free(m);
 }
 
+/* What both have. */
+#define MEMORY_OPERATIONS                                                                          \
+  .prepare = memory_prepare, .close = memory_close, .id = memory_id, .lock = memory_lock,          \
+  .holder = memory_holder, .check = memory_check, .renew_id = memory_renew_id,                     \
+  .note_name = memory_note_name, .note_read = memory_note_read, .note_write = memory_note_write,   \
+  .note_remove = memory_note_remove, .shelf_words = memory_shelf_words,                            \
+  .whereabouts = memory_whereabouts, .hinders_one = memory_hinders_one, .remedy = memory_remedy,   \
+  .left = memory_left, .space = memory_space, .writable = memory_writable,                         \
+  .examine = memory_examine, .estimate = memory_estimate, .audit = memory_audit,                   \
+  .draft_begin = memory_draft_begin, .draft_add = memory_draft_add,                                \
+  .draft_commit = memory_draft_commit, .draft_close = memory_draft_close,                          \
+  .selections = memory_selections, .selection_size = memory_selection_size,                        \
+  .selection_read = memory_selection_read, .selection_add = memory_selection_add,                  \
+  .selection_remove = memory_selection_remove, .due_open = memory_due_open,                        \
+  .due_add = memory_due_add, .due_has = memory_due_has, .due_count = memory_due_count,             \
+  .due_read = memory_due_read, .due_drop = memory_due_drop, .begin = memory_begin,                 \
+  .next = memory_next, .follow = memory_follow, .wait = memory_wait, .wake = memory_wake,          \
+  .rescan = memory_rescan, .rescan_settled = memory_rescan_settled, .scanned = memory_scanned,     \
+  .settle = memory_settle, .sync = memory_sync, .linger = memory_linger,                           \
+  .release = memory_release, .aside = memory_aside, .aside_sync = memory_aside_sync,               \
+  .aside_tend = memory_aside_tend, .asides = memory_asides, .counts = memory_counts,               \
+  .list = memory_list, .find = memory_search, .dead_words = memory_dead_words,                     \
+  .look = memory_look, .replay = memory_replay, .replay_all = memory_replay_all,                   \
+  .purge = memory_purge, .bytes = memory_bytes, .emit = memory_emit, .survey = memory_survey,      \
+  .lies = memory_lies, .batch_write = memory_batch_write, .batch_list = memory_batch_list,         \
+  .batch_read = memory_batch_read, .batch_names = memory_batch_names,                              \
+  .batch_settle = memory_batch_settle, .batch_remove = memory_batch_remove,
+
 const struct store_ops store_memory_ops = {
     .scheme = "memory",
     .traits = {.watches = true, .order = ORDER_OF_COMING, .counts = true, .keeps_sent = true},
-    .prepare = memory_prepare,
     .open = memory_open,
-    .close = memory_close,
-    .id = memory_id,
-    .lock = memory_lock,
-    .holder = memory_holder,
-    .check = memory_check,
-    .renew_id = memory_renew_id,
-    .note_name = memory_note_name,
-    .note_read = memory_note_read,
-    .note_write = memory_note_write,
-    .note_remove = memory_note_remove,
-    .shelf_words = memory_shelf_words,
-    .whereabouts = memory_whereabouts,
-    .hinders_one = memory_hinders_one,
-    .remedy = memory_remedy,
-    .left = memory_left,
-    .space = memory_space,
-    .writable = memory_writable,
-    .examine = memory_examine,
-    .estimate = memory_estimate,
-    .audit = memory_audit,
-    .draft_begin = memory_draft_begin,
-    .draft_add = memory_draft_add,
-    .draft_commit = memory_draft_commit,
-    .draft_close = memory_draft_close,
-    .selections = memory_selections,
-    .selection_size = memory_selection_size,
-    .selection_read = memory_selection_read,
-    .selection_add = memory_selection_add,
-    .selection_remove = memory_selection_remove,
-    .due_open = memory_due_open,
-    .due_add = memory_due_add,
-    .due_has = memory_due_has,
-    .due_count = memory_due_count,
-    .due_read = memory_due_read,
-    .due_drop = memory_due_drop,
-    .begin = memory_begin,
-    .next = memory_next,
-    .follow = memory_follow,
-    .wait = memory_wait,
-    .wake = memory_wake,
-    .rescan = memory_rescan,
-    .rescan_settled = memory_rescan_settled,
-    .scanned = memory_scanned,
-    .settle = memory_settle,
-    .sync = memory_sync,
-    .linger = memory_linger,
-    .release = memory_release,
-    .aside = memory_aside,
-    .aside_sync = memory_aside_sync,
-    .aside_tend = memory_aside_tend,
-    .asides = memory_asides,
-    .counts = memory_counts,
-    .list = memory_list,
-    .find = memory_search,
-    .dead_words = memory_dead_words,
-    .look = memory_look,
-    .replay = memory_replay,
-    .replay_all = memory_replay_all,
-    .purge = memory_purge,
-    .bytes = memory_bytes,
-    .emit = memory_emit,
-    .survey = memory_survey,
-    .lies = memory_lies,
-    .batch_write = memory_batch_write,
-    .batch_list = memory_batch_list,
-    .batch_read = memory_batch_read,
-    .batch_names = memory_batch_names,
-    .batch_settle = memory_batch_settle,
-    .batch_remove = memory_batch_remove,
-};
+    MEMORY_OPERATIONS};
+
+/* The same rows for one that nobody tells of arrivals, as a table in a database is read. */
+const struct store_ops store_polled_ops = {
+    .scheme = "polled",
+    .traits = {.order = ORDER_OF_COMING, .counts = true, .keeps_sent = true},
+    .open = polled_open,
+    MEMORY_OPERATIONS};

@@ -3,9 +3,9 @@
  * the simulation.
  *
  * A world is what would lie on a disk: rows and manifests, by the address of its url
- * ("memory:NAME"). Handles share it, so that two workers can work on one outbox; what is in hand
- * belongs to a handle and ends with it. Nothing here is ever half done: each operation holds the
- * world's lock.
+ * ("memory:NAME"; "polled:NAME" is the same without a word of arrivals). Handles share it, so that
+ * two workers can work on one outbox; what is in hand belongs to a handle and ends with it. Nothing
+ * here is ever half done: each operation holds the world's lock.
  */
 #ifndef BRIDGE_OUTBOX_MEMORY_MEMORY_H
 #define BRIDGE_OUTBOX_MEMORY_MEMORY_H
@@ -82,7 +82,9 @@ struct memory {
   struct memory_hand *in_hand; /* all below: the world's lock */
   size_t hand_count, lingering;
   struct memory_hand
-      *notices; /* to be looked at again behind the scan: replayed, or found changed */
+      *notices;  /* to be looked at again behind the scan: replayed, or found changed */
+  bool polls;    /* nobody tells of arrivals: memory_wait looks for them */
+  uint64_t upto; /* the scan's rows: those of a serial up to it */
   uint64_t wanted, begun, scanned, seen;
   bool wanted_settled, listed, woken;
   int64_t settled_by_ns;

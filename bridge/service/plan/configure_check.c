@@ -56,13 +56,12 @@ static void check_kafka(const struct settings *s, struct plan *plan, struct buff
 
 static void check_others(const struct settings *s, const struct plan *plan, struct buffer *errors) {
   struct error err = {0};
-  const char *address;
   struct routing *routing = NULL;
   struct catalog *catalog = NULL;
   struct keys *keys = NULL;
   struct keys_config config = plan->keys;
   config.clock = &clock_system; /* it connects nowhere, so nothing is timed */
-  if (store_address(plan->outbox, &address, &err) != ST_OK)
+  if (store_url_check(plan->outbox, &err) != ST_OK)
     add_fault(s, setting_source(s, SETTING_OUTBOX_URL), &err, errors);
   struct error of_schemas = {0};
   enum status st = plan_catalog(plan, NULL, &catalog, &of_schemas);

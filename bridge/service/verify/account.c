@@ -38,17 +38,14 @@ static bool read_answer(struct span text, struct account *out) {
 }
 
 static bool ask_worker(struct verify *v, struct account *out) {
-  struct buffer path = {0}, answer = {0};
+  struct buffer answer = {0};
   struct http *http = NULL;
   int code = 0;
-  enum status known = home_socket_path(v->s->plan.outbox, &path, NULL);
-  (void)known; /* judged when the store was opened */
-  bool ok = http_open(buffer_z(&path), "http://localhost", &http, NULL) == ST_OK &&
+  bool ok = http_open(home_socket(v->s->home), "http://localhost", &http, NULL) == ST_OK &&
             http_request(http, "GET", "/v1/metrics", (struct span){0}, ANSWER_MS, &code, &answer,
                          NULL) == ST_OK &&
             code == 200 && read_answer(buffer_span(&answer), out);
   http_close(http);
-  buffer_release(&path);
   buffer_release(&answer);
   return ok;
 }
