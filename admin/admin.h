@@ -76,6 +76,7 @@ struct command {
   X(emit)                                                                                          \
   X(tail)                                                                                          \
   X(doctor)                                                                                        \
+  X(outbox)                                                                                        \
   X(config)                                                                                        \
   X(route)                                                                                         \
   X(schema)                                                                                        \

@@ -225,6 +225,20 @@ MUST_CHECK enum status service_ready(struct service *s, bool draining, bool *rea
 /* Does the relay's loop turn? (GET /livez; true in other modes.) */
 bool service_alive(struct service *s);
 
+struct prepare_request {
+  const struct settings *settings;
+  const struct clock *clock;
+  bool migrate; /* bring what is there to this release; else make what is not */
+  bool dry_run; /* only tell */
+};
+/* Makes the outbox ready that outbox.url names; no service is open. Done already: nothing happens.
+ * {"version":1,"outbox","dry_run":bool,"from":N,"to":N,"known":N,"steps":"SQL, or commands"}: the
+ * versions of its tables before and after, and the newest that this program knows; 0: there are
+ * none. steps: what was done, or would be. Errors: store_prepare, and a kind that does not last
+ * (ST_INVALID). */
+MUST_CHECK enum status service_prepare(const struct prepare_request *request, struct buffer *json,
+                                       struct error *err);
+
 struct emit_request {
   struct span id;            /* empty: a new uuid4 */
   struct span name, payload; /* payload: the text of one JSON object */

@@ -17,7 +17,8 @@ static enum status try_outbox(bool owner, struct store **out, struct error *err)
                                         .clock = &sim_clock,
                                         .lifting = &lifting,
                                         .typed = life.typed ? disk_typed() : NULL};
-  enum status st = store_open(life.on_disk ? disk_url() : "memory:life", &options, out, err);
+  const char *url = life.on_disk ? disk_url() : life.polled ? "polled:life" : "memory:life";
+  enum status st = store_open(url, &options, out, err);
   if (st != ST_OK) return st;
   if (owner && life.on_disk) disk_unlock();
   if (owner && !life.on_disk) store_memory_unlock("life");
