@@ -27,8 +27,8 @@ def trial(t, broker, restarts):
         time.sleep(t.rng.choice((0, 1.0)))
         broker.start()
         began = time.monotonic()
-        known = {p.name for p in world.pending()}
-        harness.wait_until(lambda: not known & {p.name for p in world.pending()} or not worker.running(), 90, "the backlog is relayed")
+        known = set(world.pending())
+        harness.wait_until(lambda: not known & set(world.pending()) or not worker.running(), 90, "the backlog is relayed")
         t.within(began, "going on after the broker", 45 if exactly_once() else 30)  # a killed single node: 13 to 17 s by itself
         if not t.check("I9", worker.running(), f"the worker ended with {worker.process.returncode}: {worker.stderr()[-2000:]}"):
             break

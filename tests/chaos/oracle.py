@@ -49,23 +49,10 @@ def read_list(path):
     for line in Path(path).read_text().splitlines():
         said = json.loads(line)
         if said["do"] == "attempt":
-            entries[said["file"], said["id"]] = {**said, "accepted": False, "replaced": False}
+            entries[said["file"], said["id"]] = {**said, "accepted": False, "replaced": False, "rolled": False}
         else:
-            entries[said["file"], said["id"]]["replaced" if said["do"] == "replaced" else "accepted"] = True
+            entries[said["file"], said["id"]][{"accept": "accepted"}.get(said["do"], said["do"])] = True
     return list(entries.values())
-
-
-def look(folder):
-    """{file name: object or None} of the *.json of one folder."""
-    found = {}
-    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
-        try:
-            found[path.name] = json.loads(path.read_bytes())
-        except FileNotFoundError:
-            continue
-        except ValueError:
-            found[path.name] = None
-    return found
 
 
 def name_of(file, content):
@@ -98,21 +85,16 @@ class Judgement:
 
 
 class Case:
-    """One outbox and what was found of it."""
+    """One outbox (stores.py) and what was found of it."""
 
-    def __init__(self, entries, records, outbox, tag, typed=None):
-        """typed: the older typed bus's own outbox, where that is an intake too."""
-        self.entries, self.outbox, self.typed = entries, Path(outbox), typed and Path(typed)
+    def __init__(self, entries, records, store, tag):
+        self.entries, self.store = entries, store
         self.records = [r for r in records if record_id(r).startswith(tag + "-")]
         self.by_id = defaultdict(list)
         for entry in entries:
             self.by_id[entry["id"]].append(entry)
         self.committed = Counter(record_id(r) for r in self.records)
-        self.waiting = {**look(self.outbox), **look(self.outbox / "pending")}
-        self.letters = look(self.outbox / "dlq")
-        if self.typed:
-            self.waiting.update({**look(self.typed / "pending"), **look(self.typed / "processing")})
-            self.letters.update(look(self.typed / "errored"))
+        self.waiting, self.letters = store.waiting(), store.letters()
         self.pending = Counter(name_of(*item) for item in self.waiting.items())
         self.dead = Counter(name_of(*item) for item in self.letters.items())
 
@@ -139,10 +121,12 @@ def judge_fates(case, j, ids_once, replayed, again, older, destroyed):
         accepted = [e for e in entries if e["accepted"] and not e["replaced"]]
         committed, dead, pending = case.committed[id], case.dead[id], case.pending[id]
         kind = entries[0]["kind"]
+        if all(e["rolled"] for e in entries) and committed + dead + pending:
+            j.fault("I5", f"{id} ({kind}) was rolled back and is {committed} times committed, {dead} times dead, {pending} times pending")
         if accepted and id not in destroyed and not committed + dead + pending:
             j.figures["lost"] += 1
             j.fault("I1", f"{id} ({kind}) was accepted and is nowhere")
-        written = len(entries) + again[id]
+        written = sum(not e["rolled"] for e in entries) + again[id]
         most = 1 if ids_once else written
         if committed > most and id not in replayed:
             j.figures["duplicated"] += committed - most
@@ -187,11 +171,7 @@ def judge_content(case, j):
             j.fault("I6", f"{record_id(r)} was published with two contents, {first[record_id(r)]} and {what}")
     for file, content in case.letters.items():
         known = {e["content"] for e in case.by_id.get(name_of(file, content), [])}
-        raw = case.outbox / "dlq" / (file[:-5] + ".raw")
-        if case.typed and not raw.exists():
-            raw = case.typed / "errored" / raw.name
-        found = writer.hash_of(raw.read_text()) if raw.exists() else content and writer.content_of(content, "", "")
-        if known and found not in known:
+        if known and case.store.content_of(file, content) not in known:
             j.fault("I6", f"dead letter {file} has not the content that was written")
 
 
@@ -217,15 +197,8 @@ def judge_attempts(case, j, max_attempts):
 
 
 def judge_files(case, j):
-    raw = {f[:-5] + ".raw" for f in case.letters}
-    known = {"pending", "dlq", "sent", ".busbridge"}
-    folders = [(case.outbox, known), (case.outbox / "pending", set()), (case.outbox / "dlq", raw)]
-    if case.typed:
-        folders += [(case.typed, {"pending", "processing", "sent", "errored", ".busbridge"}), (case.typed / "pending", set()), (case.typed / "errored", raw)]
-    for folder, kept in folders:
-        for path in folder.iterdir() if folder.is_dir() else []:
-            if path.suffix != ".json" and path.name not in kept and not path.name.startswith(".writing-"):
-                j.fault("I5", f"a strange file: {path}")
+    for words in case.store.strange(case.letters):
+        j.fault("I5", words)
 
 
 def judge_logs(case, j, programs):
@@ -241,19 +214,10 @@ def judge_logs(case, j, programs):
             j.fault("I8", f"{program.name} {program.pid} ended by signal {-program.process.returncode}: {program.stderr()[-800:]}")
 
 
-def manifests(outbox):
-    """{file name: ids that the batch publishes} of the manifests that lie there."""
-    found = {}
-    for path in sorted((Path(outbox) / ".busbridge").glob("batch-*")):
-        rows = [json.loads(line) for line in path.read_text().splitlines()[1:]]
-        found[path.name] = [row[6] for row in rows if not row[9]]
-    return found
-
-
 def judge_whole(case, j):
     """I10: of the ids of one batch all are committed, or none. For a dead worker's outbox, before the next one starts; a commit
     that is under way is not seen in all partitions at once."""
-    for name, ids in manifests(case.outbox).items():
+    for name, ids in case.store.batches().items():
         found = set(case.committed) & set(ids)
         if found and found != set(ids):
             j.fault("I10", f"{name}: of {len(ids)} only {len(found)} are committed, not {sorted(set(ids) - found)[:5]}")

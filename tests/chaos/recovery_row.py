@@ -3,6 +3,7 @@
 from world import time
 
 TRIALS = (12, 300)
+STORES = {"sqlite": (6, 300)}  # the same of other kinds of outbox
 CRASHED = 137
 
 

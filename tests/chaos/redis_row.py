@@ -7,6 +7,7 @@ from world import harness, time
 
 KINDS = ("killed", "stopped", "full", "flushed", "loading", "read_only", "slow", "password")
 TRIALS = (len(KINDS), 20 * len(KINDS))
+STORES = {"sqlite": (4, 20 * len(KINDS))}  # the same of other kinds of outbox
 KNOWS_ALL = ("killed", "stopped", "full", "loading", "read_only", "slow", "password")
 
 
@@ -97,9 +98,9 @@ def around(t, kind, server):
     time.sleep(t.rng.uniform(0.3, 0.8))
     end = begin(server, kind)
     began, trouble = time.monotonic(), time.time() * 1000
-    known = {p.name for p in world.pending()}
+    known = set(world.pending())
     time.sleep(0.7)
-    harness.wait_until(lambda: not known & {p.name for p in world.pending()}, what="the relay goes on without Redis")
+    harness.wait_until(lambda: not known & set(world.pending()), what="the relay goes on without Redis")
     t.within(began, f"going on while Redis is {kind}", 10)
     killed = t.rng.random() < 0.5
     if killed:

@@ -54,7 +54,9 @@ class Trial:
 class Row:
     def __init__(self, name, module, options, seed):
         self.name, self.module, self.seed, self.first = name, module, seed, options.first
-        self.trials = options.trials or module.TRIALS[1 if FULL else 0]
+        self.again = f"{name} --store {options.store}" if options.store != "file" else name
+        trials = module.TRIALS if options.store == "file" else module.STORES[options.store]
+        self.trials = options.trials or trials[1 if FULL else 0]
         self.total, self.slowest, self.done = oracle.Judgement(), 0.0, 0
         self.cleanups, self.bootstrap, self.notes = [], None, Counter()
 
@@ -107,7 +109,7 @@ class Row:
         self.done += getattr(t, "tries", 1)
         self.total.add(t.judgement)
         if t.judgement.faults:
-            print(f"VIOLATION in trial {t.number} of {self.name} (--seed {self.seed} --first {t.number} --trials 1):\n"
+            print(f"VIOLATION in trial {t.number} of {self.again} (--seed {self.seed} --first {t.number} --trials 1):\n"
                   f"{t.judgement.complain()}", flush=True)
         elif self.trials >= 10 and self.done % max(1, self.trials // 10) == 0 and FULL:
             print(f"  {self.name}: {self.done} tries so far, {self.total.line()}", flush=True)
@@ -115,7 +117,7 @@ class Row:
     # ---- the run ---------------------------------------------------------------------------------------------------------------
 
     def run(self):
-        print(f"{self.name}: {self.module.__doc__.splitlines()[0]} Seed {self.seed}.", flush=True)
+        print(f"{self.again}: {self.module.__doc__.splitlines()[0]} Seed {self.seed}.", flush=True)
         began = time.monotonic()
         try:
             self.bootstrap = None if getattr(self.module, "OWN_BROKER", False) else self.shared()
@@ -124,7 +126,7 @@ class Row:
             raise Skipped(str(why)) from None
         verdict = f"{len(self.total.faults)} VIOLATIONS" if self.total.faults else "ok"
         notes = "".join(f", {count} {what}" for what, count in sorted(self.notes.items()))
-        print(f"ROW {self.name}: {verdict}, {self.done} tries in {time.monotonic() - began:.0f} s, seed {self.seed}, slowest recovery "
+        print(f"ROW {self.again}: {verdict}, {self.done} tries in {time.monotonic() - began:.0f} s, seed {self.seed}, slowest recovery "
               f"{self.slowest:.1f} s{notes}: {self.total.line()}", flush=True)
         return 1 if self.total.faults else 0
 

@@ -3,6 +3,7 @@
 from world import exactly_once, harness, signal, stopped_by_signal, time
 
 TRIALS = (6, 150)  # two of three with a successor
+STORES = {"sqlite": (3, 100)}  # the same of other kinds of outbox
 TIMEOUT = 5.0
 SHORT = {"kafka.transaction.timeout.ms": int(TIMEOUT * 1000), "kafka.message.timeout.ms": 4500, "kafka.socket.timeout.ms": 4000}
 

@@ -64,8 +64,8 @@ def going_on(t, world, worker, what):
     """What waits a moment after the fault, or after its end, is relayed."""
     began = time.monotonic()
     time.sleep(0.3)
-    known = {p.name for p in world.pending()}
-    harness.wait_until(lambda: not known & {p.name for p in world.pending()} or not worker.running(), 180, what)
+    known = set(world.pending())
+    harness.wait_until(lambda: not known & set(world.pending()) or not worker.running(), 180, what)
     if not poison(t):  # looking for refused events and trying them again takes its own time, which is no part of the recovery
         t.within(began, what)
 

@@ -18,8 +18,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 import harness  # noqa: E402
 import kafka_wire  # noqa: E402
 import oracle  # noqa: E402
+import stores  # noqa: E402
 from small import Small  # noqa: E402
-from writer import Writer  # noqa: E402
 
 BUILD = Path(os.environ.get("BUSBRIDGE_BUILD") or harness.ROOT / "build/faults")
 GUARANTEE = os.environ.get("BUSBRIDGE_GUARANTEE") or "exactly_once"
@@ -82,19 +82,15 @@ class World(harness.Bus):
         self.open_bus(topics.bootstrap, topics.prefix + ".{namespace}", "chaos", base_folder())
         self.list, self.home = self.dir / "list", self.dir / "home"
         self.outbox.rmdir()
+        self.outbox = self.home / "outbox"  # of files
         self.home.mkdir()
         self.disk = Small(self.home, disk) if disk else None
-        self.outbox = self.home / "outbox"
-        self.outbox.mkdir()
-        self.options["outbox.url"] = f"file:{self.outbox}"
         self.typed = self.home / "typed" if typed else None
-        if self.typed:
-            (self.typed / "pending").mkdir(parents=True)
-            self.options["outbox.typed"] = str(self.typed)
+        self.store = stores.make(self.home, self.typed)
         self.list.touch()
         self.producer, self.replayed = None, set()
         self.options.update({
-            "outbox.settle": "50ms", "routing.namespaces": " ".join(NAMESPACES), "topics.create": "never", "redis.url": redis,
+            **self.store.options(), "routing.namespaces": " ".join(NAMESPACES), "topics.create": "never", "redis.url": redis,
             "flush.interval": "100ms", "dlq.max_attempts": MAX_ATTEMPTS, "delivery.guarantee": guarantee or GUARANTEE,
             "log.level": "info", **(options or {})})
         self.ids_once = redis != "off"
@@ -103,7 +99,7 @@ class World(harness.Bus):
 
     def replace_lock(self):
         """As a lost node would leave it: whoever stopped still holds its flock, on a file that is not there any more."""
-        (self.outbox / ".busbridge/lock").unlink(missing_ok=True)
+        self.store.replace_lock()
 
     def worker(self, *arguments, **more):
         return self.start("busbridge-worker", *arguments, **more)
@@ -134,12 +130,11 @@ class World(harness.Bus):
     # ---- the producer ----------------------------------------------------------------------------------------------------------
 
     def writer(self, **more):
-        return Writer(self.outbox, self.list, self.tag, namespaces=NAMESPACES, typed=self.typed, **more)
+        return self.store.writer(self.list, self.tag, namespaces=NAMESPACES, **more)
 
     def produce(self, **options):
         words = [word for key, value in options.items() for word in ([f"--{key}"] if value is True else [f"--{key}", str(value)])]
-        self.producer = subprocess.Popen([sys.executable, str(HERE / "writer.py"), str(self.outbox), str(self.list), "--tag", self.tag, *words],
-                                         stdin=subprocess.PIPE)
+        self.producer = subprocess.Popen([*self.store.producer(), str(self.list), "--tag", self.tag, *words], stdin=subprocess.PIPE)
         return self.producer
 
     def stop_producing(self):
@@ -150,8 +145,8 @@ class World(harness.Bus):
             self.producer = None
 
     def pending(self):
-        folders = [self.outbox, self.outbox / "pending"] + ([self.typed / "pending", self.typed / "processing"] if self.typed else [])
-        return [p for folder in folders if folder.is_dir() for p in folder.glob("*.json")]
+        """Names of what waits."""
+        return self.store.pending()
 
     # ---- the end ---------------------------------------------------------------------------------------------------------------
 
@@ -166,7 +161,7 @@ class World(harness.Bus):
         raise AssertionError(f"{len(self.pending())} entries stay, the last run ended with {last.status}:\n{last.stderr()[-3000:]}")
 
     def case(self):
-        return oracle.Case(oracle.read_list(self.list), self.topics.drain(), self.outbox, self.tag, self.typed)
+        return oracle.Case(oracle.read_list(self.list), self.topics.drain(), self.store, self.tag)
 
     def judge(self, *, drained=True, ids_once=None, unordered=(), killed=True, seed=0, **others):
         """killed=False: at_least_once too, nothing may be there twice. others: what else oracle.judge is to know."""

@@ -73,19 +73,11 @@ class Writer:
     def write(self, kind=GOOD, *, twin_of=None, key=None, ns=None, file=None, enveloped=False, typed=False):
         """One entry; its line of the list, or None when the disk refused it. file: replaces one of that name. typed: the envelope lies in the
         typed bus's own outbox."""
-        self.count += 1
-        ns = ns or self.rng.choice(self.namespaces)
-        key = key or f"{ns[0]}{self.rng.randrange(self.keys)}"
-        id = f"{self.tag}-{self.count:06}"
-        entry = {"id": id, "name": f"{ns}.updated", "payload": self.payload(ns, key, kind), "created_at": self.stamp(), "attempts": 0,
-                 "dispatched_at": None, "last_error": None, "failed_at": None, "status": "pending", "storage_key": id}
-        if twin_of:
-            entry.update(id=twin_of["id"], name=twin_of["name"], payload=twin_of["payload"], storage_key=f"{twin_of['id']}__{self.count}")
-            key = twin_of["key"]
+        id, key, entry = self.compose(kind, twin_of, key, ns)
         payload = entry["payload"]
         stem, name = entry["storage_key"], entry["name"]
         if enveloped or typed:
-            self.enveloped(ns, entry)
+            self.enveloped(name.partition(".")[0], entry)
             stem, name = entry["storage_key"], entry["name"]
         if typed:
             entry = self.message(entry)
@@ -98,6 +90,19 @@ class Writer:
         if self.even and file:
             text = text.ljust(EVEN_SIZE)
         return self.place(line, text, name, self.typed if typed else self.outbox)
+
+    def compose(self, kind, twin_of=None, key=None, ns=None):
+        """(its own id, its key, the entry)"""
+        self.count += 1
+        ns = ns or self.rng.choice(self.namespaces)
+        key = key or f"{ns[0]}{self.rng.randrange(self.keys)}"
+        id = f"{self.tag}-{self.count:06}"
+        entry = {"id": id, "name": f"{ns}.updated", "payload": self.payload(ns, key, kind), "created_at": self.stamp(), "attempts": 0,
+                 "dispatched_at": None, "last_error": None, "failed_at": None, "status": "pending", "storage_key": id}
+        if twin_of:
+            entry.update(id=twin_of["id"], name=twin_of["name"], payload=twin_of["payload"], storage_key=f"{twin_of['id']}__{self.count}")
+            key = twin_of["key"]
+        return id, key, entry
 
     def place(self, line, text, name, folder):
         temporary = folder / f".writing-{line['file']}"

@@ -1,0 +1,167 @@
+"""What each kind of outbox is to a world: where it lies, who writes into it, what lies there. One that is asked while workers run tells a moment."""
+
+import json
+import os
+import shutil
+import sqlite3
+import sys
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import rows
+import writer
+
+HERE = Path(__file__).resolve().parent
+SQL = HERE.parents[1] / "schemas/sql"
+
+
+def look(folder):
+    """{file name: object or None} of the *.json of one folder."""
+    found = {}
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        try:
+            found[path.name] = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            continue
+        except ValueError:
+            found[path.name] = None
+    return found
+
+
+class Files:
+    """A folder; typed: that of the older typed bus, where that is an intake too."""
+
+    def __init__(self, home, typed=None):
+        self.home, self.outbox, self.typed = home, home / "outbox", typed
+        self.outbox.mkdir()
+        if typed:
+            (typed / "pending").mkdir(parents=True)
+
+    def options(self):
+        return {"outbox.url": f"file:{self.outbox}", "outbox.settle": "50ms", **({"outbox.typed": str(self.typed)} if self.typed else {})}
+
+    def writer(self, list_path, tag, **more):
+        return writer.Writer(self.outbox, list_path, tag, typed=self.typed, **more)
+
+    def producer(self):
+        return [sys.executable, str(HERE / "writer.py"), str(self.outbox)]
+
+    def replace_lock(self):
+        (self.outbox / ".busbridge/lock").unlink(missing_ok=True)
+
+    def pending(self):
+        folders = [self.outbox, self.outbox / "pending"] + ([self.typed / "pending", self.typed / "processing"] if self.typed else [])
+        return [p.name for folder in folders if folder.is_dir() for p in folder.glob("*.json")]
+
+    def copy_to(self, other):
+        """What a backup would take while the worker runs: files may go meanwhile."""
+        def ignore_missing(src, dst):
+            try:
+                return shutil.copy2(src, dst)
+            except FileNotFoundError:
+                return dst
+        other.outbox.rmdir()
+        # Sockets, and what the producer has not given its name yet: in the copy nobody ever will.
+        shutil.copytree(self.outbox, other.outbox, copy_function=ignore_missing,
+                        ignore=lambda _, names: [n for n in names if n.endswith(".sock") or n.startswith(".writing-")])
+
+    # ---- what the judge looks at ---------------------------------------------------------------------------------------------------
+
+    def waiting(self):
+        typed = {**look(self.typed / "pending"), **look(self.typed / "processing")} if self.typed else {}
+        return {**look(self.outbox), **look(self.outbox / "pending"), **typed}
+
+    def letters(self):
+        return {**look(self.outbox / "dlq"), **(look(self.typed / "errored") if self.typed else {})}
+
+    def content_of(self, file, letter):
+        """The hash of what was written (writer.content_of) of a dead letter."""
+        for folder in [self.outbox / "dlq"] + ([self.typed / "errored"] if self.typed else []):
+            raw = folder / (file[:-5] + ".raw")
+            if raw.exists():
+                return writer.hash_of(raw.read_text())
+        return letter and writer.content_of(letter, "", "")
+
+    def strange(self, letters):
+        raw = {f[:-5] + ".raw" for f in letters}
+        folders = [(self.outbox, {"pending", "dlq", "sent", ".busbridge"}), (self.outbox / "pending", set()), (self.outbox / "dlq", raw)]
+        if self.typed:
+            folders += [(self.typed, {"pending", "processing", "sent", "errored", ".busbridge"}), (self.typed / "pending", set()), (self.typed / "errored", raw)]
+        return [f"a strange file: {path}" for folder, kept in folders for path in (folder.iterdir() if folder.is_dir() else [])
+                if path.suffix != ".json" and path.name not in kept and not path.name.startswith(".writing-")]
+
+    def batches(self):
+        """{name: ids that it publishes} of the manifests that lie there."""
+        found = {}
+        for path in sorted((self.outbox / ".busbridge").glob("batch-*")):
+            lines = [json.loads(line) for line in path.read_text().splitlines()[1:]]
+            found[path.name] = [line[6] for line in lines if not line[9]]
+        return found
+
+
+class Sqlite:
+    """A database file, and a folder for what is the worker's own beside it."""
+
+    def __init__(self, home, typed=None):
+        assert typed is None, "a database has no second intake"
+        self.home, self.file, self.state = home, home / "outbox.db", home / "state"
+        self.state.mkdir()
+        with closing(self.open()) as db:
+            db.execute("PRAGMA journal_mode = WAL")
+            for script in sorted((SQL / "sqlite").glob("[0-9]*.sql")):
+                db.executescript(script.read_text())
+            db.execute("INSERT INTO busbridge_state (name, value) VALUES ('migration', ?)", (str(len(list((SQL / "sqlite").glob("[0-9]*.sql")))),))
+            db.execute(rows.COUNTERS)
+
+    def open(self):
+        return sqlite3.connect(self.file, timeout=rows.PATIENCE, isolation_level=None)
+
+    def ask(self, sql):
+        with closing(self.open()) as db:
+            answer = db.execute(sql)
+            return [dict(zip([column[0] for column in answer.description], row)) for row in answer]
+
+    def options(self):
+        return {"outbox.url": f"sqlite:{self.file}", "state.dir": str(self.state)}
+
+    def writer(self, list_path, tag, **more):
+        return rows.RowWriter(f"sqlite:{self.file}", list_path, tag, **more)
+
+    def producer(self):
+        return [sys.executable, str(HERE / "rows.py"), f"sqlite:{self.file}"]
+
+    def pending(self):
+        return [row["name"] for row in self.ask("SELECT seq || '-' || id AS name FROM busbridge_outbox")]
+
+    # ---- what the judge looks at ---------------------------------------------------------------------------------------------------
+
+    def entries(self, sql):
+        return {f"{row['seq']}-{row['id']}": {**row, "payload": json.loads(row["payload"])} for row in self.ask(sql)}
+
+    def waiting(self):
+        return self.entries("SELECT o.seq, o.id, o.name, o.payload, a.attempts, a.last_error FROM busbridge_outbox o "
+                            "LEFT JOIN busbridge_attempt a ON a.seq = o.seq AND a.id = o.id")
+
+    def letters(self):
+        return self.entries("SELECT seq, id, name, payload, attempts, error AS last_error, reason FROM busbridge_dead")
+
+    def content_of(self, file, letter):
+        return writer.content_of(letter, "", "")
+
+    def strange(self, letters):
+        """What nobody knows any more, and what a crash may never do to the file."""
+        found = self.ask("SELECT 'a note of attempts without its row: ' || seq || ' ' || id AS words FROM busbridge_attempt a "
+                         "WHERE NOT EXISTS (SELECT 1 FROM busbridge_outbox o WHERE o.seq = a.seq AND o.id = a.id) UNION ALL "
+                         "SELECT 'pending and dead at once: ' || d.seq || ' ' || d.id FROM busbridge_dead d JOIN busbridge_outbox o ON o.seq = d.seq AND o.id = d.id")
+        check = self.ask("PRAGMA integrity_check")[0]["integrity_check"]
+        mode = self.ask("PRAGMA journal_mode")[0]["journal_mode"]
+        return [row["words"] for row in found] + [f"the database: {check}"] * (check != "ok") + [f"the journal mode is {mode}"] * (mode != "wal")
+
+
+KINDS = {"file": Files, "sqlite": Sqlite}
+KIND = os.environ.get("BUSBRIDGE_STORE") or "file"
+
+
+def make(home, typed=None):
+    return KINDS[KIND](home, typed)
