@@ -4,10 +4,10 @@
 
 # shellcheck disable=SC2034  # used by those who source this
 BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config librdkafka-dev libavro-dev libhiredis-dev libjansson-dev
-  libcurl4-openssl-dev libmicrohttpd-dev libsmartcols-dev libncurses-dev"
+  libcurl4-openssl-dev libmicrohttpd-dev libpq-dev libsmartcols-dev libncurses-dev"
 RUN_PACKAGES="redis-server python3"
 KAFKA_PACKAGES="default-jre-headless maven kcat"
-UNIT_PACKAGES="libcmocka-dev locales"
+UNIT_PACKAGES="libcmocka-dev locales postgresql"
 TEST_PACKAGES="python3-avro python3-jsonschema python3-venv python3-yaml spin systemd tmux zsh fish"
 command -v kubectl >/dev/null || TEST_PACKAGES+=" kubernetes-client" # any kubectl renders the manifests
 command -v npm >/dev/null || TEST_PACKAGES+=" nodejs npm"            # for the examples
@@ -46,6 +46,16 @@ missing_packages() {
 # as_root COMMAND...: as root, or by sudo.
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
+# Whoever installs Debian's PostgreSQL gets a server that runs from then on. Ours are started by the tests, from the programs alone:
+# while it is installed the package is told to make none.
+clusters=/etc/postgresql-common/createcluster.d
+no_cluster() {
+  case $1 in
+  begin) as_root mkdir -p "$clusters" && echo "create_main_cluster = off" | as_root tee "$clusters/busbridge.conf" >/dev/null ;;
+  end) as_root rm -f "$clusters/busbridge.conf" && { as_root rmdir "$clusters" 2>/dev/null || true; } ;;
+  esac
+}
+
 # install_packages NAME...: says what it installs, and does nothing at all when nothing is missing. Root, or sudo.
 install_packages() {
   local missing log status=0
@@ -57,11 +67,13 @@ install_packages() {
   }
   echo "Installing by apt-get: $missing" >&2
   log=$(mktemp)
+  [[ " $missing" != *" postgresql "* ]] || no_cluster begin || return 1
   # Words are meant to split. Recommended packages are left out: nothing here needs them.
   # shellcheck disable=SC2086
   { as_root apt-get update -q &&
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing; } \
     >"$log" 2>&1 </dev/null || status=1
+  [[ " $missing" != *" postgresql "* ]] || no_cluster end || status=1
   [ "$status" = 0 ] || {
     tail -n 15 "$log" >&2
     echo "apt-get could not install: $missing" >&2

@@ -1,0 +1,77 @@
+/* PostgreSQL's error codes, sorted into what they mean here.
+ * Any thread; a crash leaves nothing. */
+#include "bridge/outbox/postgres/faults.h"
+
+/* A code, or the class that it begins with; those that come first decide. */
+static const struct {
+  const char *begins;
+  enum pg_fault fault;
+} codes[] = {{"08", PG_AWAY},
+             {"57P01", PG_ENDING},
+             {"57P02", PG_ENDING},
+             {"57P03", PG_ENDING},
+             {"57P04", PG_NO_DATABASE},
+             {"57P05", PG_AWAY},
+             {"57014", PG_REPEAT},
+             {"55P03", PG_REPEAT},
+             {"40003", PG_AWAY},
+             {"40", PG_REPEAT},
+             {"53300", PG_CROWDED},
+             {"53100", PG_DISK_FULL},
+             {"53", PG_OUT_OF_MEMORY},
+             {"25006", PG_READ_ONLY},
+             {"25P03", PG_AWAY},
+             {"28", PG_LOGIN},
+             {"3D000", PG_NO_DATABASE},
+             {"42501", PG_NO_RIGHT},
+             {"42P01", PG_NOT_MIGRATED},
+             {"42703", PG_NOT_MIGRATED},
+             {"3F000", PG_NOT_MIGRATED},
+             {"23505", PG_TWICE},
+             {"22", PG_BAD_DATA},
+             {"23", PG_BAD_DATA},
+             {"XX001", PG_DAMAGED},
+             {"XX002", PG_DAMAGED}};
+
+enum pg_fault pg_fault_of(struct span code) {
+  if (!code.len) return PG_AWAY;
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+    if (span_starts(code, codes[i].begins)) return codes[i].fault;
+  return PG_OTHER;
+}
+
+static const struct {
+  enum status status;
+  const char *remedy;
+} meanings[] = {
+    [PG_NO_FAULT] = {ST_OK, ""},
+    [PG_AWAY] = {ST_UNAVAILABLE, ""},
+    [PG_ENDING] = {ST_UNAVAILABLE, ""},
+    [PG_CROWDED] = {ST_UNAVAILABLE,
+                    "raise max_connections of the server, or let pgbouncer stand before it"},
+    [PG_REPEAT] = {ST_UNAVAILABLE, ""},
+    [PG_READ_ONLY] = {ST_UNAVAILABLE,
+                      "name all servers in outbox.url, so that the one that may write is found"},
+    [PG_DISK_FULL] = {ST_NO_SPACE, "free space on the disk of the database"},
+    [PG_OUT_OF_MEMORY] = {ST_UNAVAILABLE, ""},
+    [PG_LOGIN] = {ST_DENIED, "see role and password of outbox.url, and pg_hba.conf of the server"},
+    [PG_NO_DATABASE] = {ST_NOT_FOUND, "see the name of the database in outbox.url"},
+    [PG_NO_RIGHT] = {ST_DENIED, "run schemas/sql/postgres/roles.sql for that role"},
+    [PG_NOT_MIGRATED] = {ST_NOT_FOUND, "run the SQL of schemas/sql/postgres that is not done yet"},
+    [PG_TWICE] = {ST_EXISTS, ""},
+    [PG_BAD_DATA] = {ST_INVALID, ""},
+    [PG_DAMAGED] = {ST_IO, "restore the table, or REINDEX it; the server's log names it"},
+    [PG_OTHER] = {ST_IO, ""}};
+_Static_assert(sizeof meanings / sizeof *meanings == PG_OTHER + 1, "a meaning for each fault");
+
+enum status pg_fault_status(enum pg_fault fault) {
+  return meanings[fault].status;
+}
+
+const char *pg_fault_remedy(enum pg_fault fault) {
+  return meanings[fault].remedy;
+}
+
+bool pg_fault_parts(enum pg_fault fault) {
+  return fault == PG_AWAY || fault == PG_ENDING || fault == PG_READ_ONLY;
+}
