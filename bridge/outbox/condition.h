@@ -26,6 +26,9 @@ struct store_counts {
   uint64_t unreadable,
       odd;          /* left alone: no right to read it; not of the kind that an entry has to be */
   uint64_t aside;   /* set aside; of these only the refused ones are pending */
+  uint64_t unmoved; /* dead ones that a crash left among the pending ones, as which they count, and
+                       that cannot be moved now; tried again by itself */
+  int unmoved_sys;  /* of the last of these tries: struct error's sys */
   uint64_t foreign; /* entries of another status (dispatched, ...) */
   uint64_t foreign_typed; /* of these in the second intake, what others are at work on included */
   int64_t oldest_us;      /* arrival of the oldest pending one, TIME_NONE */

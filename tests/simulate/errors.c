@@ -41,7 +41,7 @@ static const struct trouble {
     {"keeps one entry as it is", EPERM, OP(RENAME) | OP(UNLINK) | OP(LINK), 100, false, true,
      REACHED_ONE},
 };
-enum { TROUBLES = sizeof troubles / sizeof *troubles, OF_ONE = 1, IS_BAD = 3 };
+enum { TROUBLES = sizeof troubles / sizeof *troubles, OF_ONE = 1 };
 
 static struct {
   const struct trouble *t; /* NULL: none */
@@ -61,13 +61,10 @@ void errors_forget(void) {
   memset(met, 0, sizeof met);
 }
 
-/* Not yet: a full dlq/ on a file system of its own, where a start that finds a move half done tries
- * it again without a pause. */
 void errors_draw(bool on_disk, const char *one) {
   static const char *const from[] = {"gone-", "batch-", "settled-", ".tmp", ".json"};
   now.t = &troubles[sim_below((size_t)TROUBLES - (one ? 0 : OF_ONE))];
   if (one && sim_chance(25)) now.t = &troubles[TROUBLES - 1];
-  if (life.theme == THEME_FAR && now.t->what == MAKES) now.t = &troubles[IS_BAD];
   now.percent = now.t->percent ? now.t->percent : 2 + (unsigned)sim_below(60);
   now.until_ns = sim_now_ns() + (int64_t)sim_below(sim_chance(20) ? 30 * SECOND_NS : 4 * SECOND_NS);
   now.from = on_disk && sim_chance(50) ? from[sim_below(sizeof from / sizeof *from)] : NULL;

@@ -415,6 +415,16 @@ CASE(test_what_lies_in_tmp_for_long) {
   assert_non_null(strstr(result.lines[0].next, "busbridge verify"));
 }
 
+CASE(test_moves_that_cannot_be_finished) {
+  struct facts f = healthy();
+  f.counts.unmoved = 2;
+  f.counts.unmoved_sys = ENOSPC;
+  judge(&f, &limits, &result);
+  assert_true(says(HEALTH_WARNING, "2 entries are on the way to dlq/ since a crash"));
+  assert_non_null(strstr(result.lines[0].text, "No space left on device"));
+  assert_non_null(strstr(result.lines[0].next, "Free space there"));
+}
+
 CASE(test_files_left_alone) {
   struct facts f = healthy();
   f.counts.unreadable = 2;

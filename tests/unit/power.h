@@ -66,7 +66,8 @@ static void power_folder_synced(const char *folder) {
   for (size_t i = power.op_count; i-- > 0;) {
     struct power_op *op = &power.ops[i];
     const struct power_call *c = &op->call;
-    if (power_in(c->to, folder) || (c->kind == POWER_EXCHANGE && power_in(c->from, folder)))
+    bool into = !op->lost[1] && power_in(c->to, folder);
+    if (into || (c->kind == POWER_EXCHANGE && !op->lost[0] && power_in(c->from, folder)))
       op->forced = true;
     if (c->kind == POWER_RENAME && power_in(c->from, folder)) op->source_synced = true;
     for (size_t later = i + 1; later < power.op_count; later++)
@@ -81,6 +82,14 @@ static void power_folder_synced(const char *folder) {
       power.ops[left++] = power.ops[i];
   power.op_count = left;
   power_found_durable(false);
+}
+
+static void power_folder_lost(const char *folder) {
+  for (size_t i = 0; i < power.op_count; i++) {
+    struct power_op *op = &power.ops[i];
+    op->lost[0] |= power_in(op->call.from, folder);
+    op->lost[1] |= power_in(op->call.to, folder);
+  }
 }
 
 static void power_replay_one(const struct power_call *c) {
@@ -100,6 +109,7 @@ static void power_replay_one(const struct power_call *c) {
     else
       power_folder_synced(power.names[c->from].path);
     return;
+  case POWER_LOST: power_folder_lost(power.names[c->from].path); return;
   case POWER_MARK: power.mark = c->value; return;
   }
 }
@@ -346,13 +356,14 @@ static inline void power_kill(struct power_walk *w, size_t calls) {
 
 /* For whoever looks into a failure: what was done up to then, and what lies where. */
 static inline void power_show(const struct power_walk *w) {
-  static const char *const words[] = {"create", "remove", "rename", "exchange",
-                                      "write",  "sync",   "mark"};
+  static const char *const words[] = {
+      "create", "remove", "rename", "exchange", "write", "sync", "sync of what is lost", "mark"};
   static const char *const ways[] = {"old", "half", "zeros", "new"};
   size_t root = strlen(power.disks[0].seen) + 1;
   for (size_t i = 0; i < w->at; i++) {
     const struct power_call *c = &power.calls[i];
-    bool folders = c->kind <= POWER_EXCHANGE || (c->kind == POWER_SYNC && !c->file);
+    bool folders =
+        c->kind <= POWER_EXCHANGE || ((c->kind == POWER_SYNC || c->kind == POWER_LOST) && !c->file);
     printf("  %zu %s %zu", i + 1, words[c->kind], c->file);
     if (folders)
       printf(" %s",

@@ -44,6 +44,7 @@ enum power_kind {
   POWER_EXCHANGE, /* up to here: changes of folders */
   POWER_WRITE,
   POWER_SYNC,
+  POWER_LOST, /* a folder's sync that failed */
   POWER_MARK
 };
 struct power_call {
@@ -55,6 +56,8 @@ struct power_call {
 struct power_op { /* a change that is not durable yet */
   struct power_call call;
   bool source_synced, forced;
+  bool lost[2]; /* of from, of to: a sync of its folder failed, and later ones do not bring it back
+                 */
 };
 struct power_name {
   char path[POWER_PATH];
@@ -88,6 +91,7 @@ static struct power {
   struct power_text texts[POWER_TEXTS]; /* 0: empty */
   size_t call_count, name_count, file_count, text_count, disk_count;
   pthread_mutex_t lock;
+  unsigned sync_calls, fail_sync_at; /* syncs of folders; which of them fails, 0: none */
   /* NULL, or told of each change of a file, before it is written down; fd: its bytes changed too,
    * -1: they did not. For a clock that is not the kernel's. */
   void (*changed)(ino_t file, int fd);
@@ -289,16 +293,19 @@ int __wrap_fsync(int fd);
 int __wrap_fsync(int fd) {
   char path[POWER_PATH];
   struct stat st;
+  bool fails = false;
   if (!power_path(fd, NULL, path)) return __real_fsync(fd);
   pthread_mutex_lock(&power.lock);
   if (power.on && fstat(fd, &st) == 0) {
     bool folder = S_ISDIR(st.st_mode);
-    power_add((struct power_call){.kind = POWER_SYNC,
+    fails = folder && ++power.sync_calls == power.fail_sync_at;
+    power_add((struct power_call){.kind = fails ? POWER_LOST : POWER_SYNC,
                                   .from = folder ? power_name(path) : 0,
                                   .file = folder ? 0 : power_known(&st)});
   }
   pthread_mutex_unlock(&power.lock);
-  return 0;
+  if (fails) errno = EIO;
+  return fails ? -1 : 0;
 }
 
 /* The one that is replaced is kept: it goes where the other one was, and from there. */

@@ -287,6 +287,75 @@ FAR(a_sync_that_failed_is_told_however_often_it_is_asked) {
   told_once(*state, make_broken, move_dead);
 }
 
+/* Purged by its name right after the start, before any scan: what a loss of power left of the copy
+ * does not bring it back. */
+static bool purge(struct box *b) {
+  struct letter one = {.token = "a.json", .when_us = TIME_NONE};
+  store_purge(b->store, &one, 1);
+  if (one.status != ST_NOT_FOUND) assert_int_equal(one.status, ST_OK);
+  return one.status == ST_OK;
+}
+
+static void check_purged(struct box *b, bool said_done) {
+  bool raw = exists(b, "dlq/a.raw"), whole = raw || !strstr(text_of(b, "dlq/a.json"), "inode");
+  bool purged = purge(b);
+  assert_true(purged || !said_done);
+  for (int i = 0; i < 3; i++) {
+    store_rescan(b->store);
+    box_take_all(b);
+    if (purged && whole) assert_int_equal(b->count, 0);
+    box_release_all(b);
+  }
+  if (purged && whole) assert_int_equal(files_in(b, ".") + names_in(b, "dlq"), 0);
+  assert_int_equal(files_in(b, ".busbridge/tmp"), 0);
+}
+
+FAR(what_is_purged_after_a_loss_of_power_stays_away) {
+  struct box *b = *state;
+  far_disks(b);
+  try_all_power(b, make_pending, move_dead, check_purged);
+  far_disks(b);
+  try_all_power(b, make_broken, move_dead, check_purged);
+}
+
+/* The at-th sync of a folder fails, what it was to make durable never is, and the kernel says yes
+ * to whoever asks once more. */
+static bool fail_one_sync(struct box *b, make_fn make, move_fn move, check_fn check, unsigned at) {
+  struct power_walk w = {0};
+  box_stop(b);
+  clear(b);
+  box_start(b);
+  make(b);
+  far_disks(b);
+  power_on(b->dir);
+  power.fail_sync_at = at;
+  enum status st = move(b);
+  bool met = power.sync_calls >= at;
+  for (int tries = 0; tries < 4 && st != ST_OK; tries++) st = move(b);
+  assert_int_equal(st, ST_OK);
+  bool synced = store_sync(b->store, NULL) == ST_OK;
+  power_off();
+  box_stop(b);
+  w.from = power.call_count;
+  while (power_next(&w)) {
+    if (getenv("BUSBRIDGE_POWER_SHOW")) printf("sync %u failed\n", at), power_show(&w);
+    box_start(b);
+    store_rescan(b->store);
+    check(b, synced);
+    box_stop(b);
+  }
+  power_end();
+  box_start(b);
+  return met;
+}
+
+FAR(what_a_failed_sync_was_to_keep_is_made_anew) {
+  unsigned at = 1, raw = 1;
+  while (fail_one_sync(*state, make_pending, move_dead, check_dead, at)) at++;
+  while (fail_one_sync(*state, make_broken, move_dead, check_raw, raw)) raw++;
+  assert_true(at > 5 && raw > 5);
+}
+
 /* What a crash left of a copy, under a name nobody looks at, goes when it is old. */
 FAR(half_a_copy_is_no_letter) {
   struct box *b = *state;

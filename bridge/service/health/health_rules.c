@@ -315,6 +315,19 @@ static void rule_typed(const struct facts *f, const struct limits *l, struct jud
         counted_text(f->counts.foreign_typed, "file is", "files are", number));
 }
 
+static void rule_unmoved(const struct facts *f, const struct limits *l, struct judgement *j) {
+  char number[COUNTED_TEXT];
+  (void)l;
+  if (f->counts.unmoved)
+    say_state(
+        j, HEALTH_WARNING,
+        "Free space there, or give the worker's user the right to write there; it tries again "
+        "by itself",
+        "%s on the way to dlq/ since a crash, and cannot be moved there now: %s",
+        counted_text(f->counts.unmoved, "entry is", "entries are", number),
+        strerror(f->counts.unmoved_sys));
+}
+
 static void rule_files(const struct facts *f, const struct limits *l, struct judgement *j) {
   (void)l;
   const struct store_counts *c = &f->counts;
@@ -366,9 +379,10 @@ static void summarise(const struct facts *f, struct judgement *j) {
 
 void judge(const struct facts *facts, const struct limits *limits, struct judgement *out) {
   static void (*const rules[])(const struct facts *, const struct limits *, struct judgement *) = {
-      rule_readable, rule_paused,   rule_breakers, rule_heartbeat, rule_oldest, rule_worker,
-      rule_dead,     rule_failures, rule_p95,      rule_disk,      rule_redis,  rule_files,
-      rule_typed,    rule_aside,    rule_schemas,  rule_left,      rule_stuck,  rule_holds,
+      rule_readable, rule_paused, rule_breakers, rule_heartbeat, rule_oldest,
+      rule_worker,   rule_dead,   rule_failures, rule_p95,       rule_disk,
+      rule_redis,    rule_files,  rule_typed,    rule_aside,     rule_schemas,
+      rule_left,     rule_stuck,  rule_holds,    rule_unmoved,
   };
   out->state = HEALTH_OK;
   out->count = 0;

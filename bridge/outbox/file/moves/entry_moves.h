@@ -55,6 +55,10 @@ MUST_CHECK enum status fs_pull(struct fs_site *s, const struct leftover *what, c
                                struct stamp *now, struct error *err);
 /* On another file system than tmp: nothing can be pulled */
 bool fs_elsewhere(struct fs_site *s, enum place place);
+/* What was pulled from that place is gone from there for good, if it is to be copied to a dlq/ on
+ * another file system: a copy becomes durable at once, and with it the dead letter. So a crash
+ * leaves it in tmp alone, under a name that says where its copy may lie (leftover_clear.c). */
+MUST_CHECK enum status fs_leave_for_good(struct fs_site *s, enum place place, struct error *err);
 /* Removes the file of that stamp; ST_NOT_FOUND: it is gone, or another one lies there. */
 MUST_CHECK enum status fs_remove_same(struct fs_site *s, enum place place, const char *name,
                                       const struct stamp *stamp, struct error *err);

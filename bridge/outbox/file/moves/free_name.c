@@ -98,13 +98,13 @@ static enum status across(struct fs_site *s, int from, const char *name, int to,
     st = copy_free(from, name, to, to_name, target, &copied, err);
   if (st != ST_OK) return st;
   st = sync_fd(s, to, err);
-  bool there = st == ST_OK;
-  if (there) st = durable_remove_copied(from, name, &copied, err);
+  if (st == ST_OK) st = durable_remove_copied(from, name, &copied, err);
   /* For good: it must not come back when the copy has been replayed or purged. */
-  if (st == ST_OK) st = sync_fd(s, from, err);
-  if (there && st != ST_BUSY) return st;
-  /* A newer one lies there: this copy is not it. Or its name is not durable, and asked once more
-   * the kernel would say it is: the next try copies anew. */
+  if (st == ST_OK) return sync_fd(s, from, err);
+  if (!folder_has(from, name)) return st;
+  /* It stays, so its copy goes, which could be replayed or purged beside it. A newer one may lie
+   * there. Or the copy's name is not durable, and asked once more the kernel would say it is: the
+   * next try copies anew. */
   enum status gone = durable_unlink(to, target, NULL);
   (void)gone;
   return st;

@@ -20,14 +20,6 @@ static enum status is_dead(struct fs_site *s, enum place place, const char *tmp,
   return st;
 }
 
-/* A copy becomes durable at once, and with it the dead letter: before that its old form, which is
- * pending, must be gone for good. */
-static enum status leave_for_good(struct fs_site *s, enum place place, struct error *err) {
-  if (!fs_elsewhere(s, place_dead(place))) return ST_OK;
-  enum status st = fs_sync_fd(s, fs_tmp(s, place), err);
-  return st == ST_OK ? fs_sync_place(s, place, err) : st;
-}
-
 /* What was put there with that stamp cannot have been changed since: even within one tick of the
  * clock its time would be another. */
 static bool surely(const struct fs_site *s, const struct fs_letter *l, const struct stamp *now) {
@@ -52,7 +44,7 @@ static enum status move_letter(struct fs_site *s, struct fs_letter *l, int dlq) 
   if (st != ST_OK) return st;
   tmp = fs_tmp(s, l->place);
   if (!surely(s, l, &now)) st = is_dead(s, l->place, l->tmp, l->name, &l->error);
-  if (st == ST_OK) st = leave_for_good(s, l->place, &l->error);
+  if (st == ST_OK) st = fs_leave_for_good(s, l->place, &l->error);
   if (st == ST_OK) {
     st = fs_to_free_name(s, tmp, l->tmp, dlq, l->to_name, l->target, &l->error);
     l->there = st == ST_OK;

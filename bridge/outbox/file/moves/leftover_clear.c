@@ -92,6 +92,44 @@ static enum status sync_targets(int root, enum side side) {
   return st;
 }
 
+/* ---- on its way to a dlq/ on another file system ---- */
+
+struct search {
+  int tmp, dlq;
+  const char *file, *name; /* as it lies in tmp, and of the entry */
+  bool found;
+};
+
+/* Its own name, one beside it, that of its bytes, or the one that a newer form goes by. */
+static bool may_be_its(const char *letter, const char *name) {
+  enum { BESIDE = 24 }; /* what name_try may put behind a stem that fills a name */
+  size_t stem = strlen(name) - strlen(".json"), most = NAME_SIZE - 1 - sizeof "dlq_.json" - BESIDE;
+  if (stem > most) stem = most;
+  if (strncmp(letter, name, stem) == 0) return true;
+  return strncmp(letter, "dlq_", 4) == 0 && strncmp(letter + 4, name, stem) == 0;
+}
+
+static bool search_copy(void *ctx, const char *letter, unsigned char type) {
+  struct search *s = ctx;
+  (void)type;
+  s->found =
+      *letter != '.' && may_be_its(letter, s->name) && fs_is_copy(s->tmp, s->file, s->dlq, letter);
+  return !s->found;
+}
+
+/* Does its copy lie there, for good? A crash, or a loss of power, before the file went. It goes
+ * now, before anybody replays or purges the letter, which would come back. */
+static bool has_arrived(int tmp, int root, const char *file, const struct leftover *l) {
+  struct search s = {.tmp = tmp, .file = file, .name = l->name};
+  if (l->kind != LEFTOVER_BACK) return false;
+  s.dlq = open_place(root, place_dead(l->place));
+  if (s.dlq < 0) return false;
+  bool there = folder_apart(tmp, s.dlq) && folder_walk(s.dlq, search_copy, &s, NULL) == ST_OK &&
+               s.found && durable_sync_folder(s.dlq, NULL) == ST_OK;
+  close(s.dlq);
+  return there;
+}
+
 static void bring(int tmp, int root, const char *file, const struct leftover *l, bool done) {
   int folder = open_place(root, done ? place_sent(l->place) : l->place);
   if (folder < 0) return;
@@ -115,7 +153,12 @@ void leftover_clear(int tmp, int root, enum side side, const char *file) {
   if (place_side(l.place) != side) return; /* nothing of ours puts it there */
   switch (judge_leftover(tmp, file, &l, &st)) {
   case IS_UNCLEAR: break;
-  case IS_OTHER: bring(tmp, root, file, &l, false); break;
+  case IS_OTHER:
+    if (has_arrived(tmp, root, file, &l))
+      remove_file(tmp, file);
+    else
+      bring(tmp, root, file, &l, false);
+    break;
   case IS_DONE:
     if (l.kind == LEFTOVER_SENT)
       bring(tmp, root, file, &l, true);

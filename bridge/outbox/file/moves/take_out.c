@@ -47,9 +47,13 @@ enum status fs_put_back(struct fs_site *s, enum place place, const char *name, c
  * only looked at first.
  */
 bool fs_elsewhere(struct fs_site *s, enum place place) {
-  struct stat a, b;
-  return fstat(fs_folder(s, place), &a) == 0 && fstat(fs_tmp(s, place), &b) == 0 &&
-         a.st_dev != b.st_dev;
+  return folder_apart(fs_folder(s, place), fs_tmp(s, place));
+}
+
+enum status fs_leave_for_good(struct fs_site *s, enum place place, struct error *err) {
+  if (!fs_elsewhere(s, place_dead(place))) return ST_OK;
+  enum status st = fs_sync_fd(s, fs_tmp(s, place), err);
+  return st == ST_OK ? fs_sync_place(s, place, err) : st;
 }
 
 static enum status remove_there(struct fs_site *s, enum place place, const char *name,

@@ -38,14 +38,24 @@ enum status folder_walk(int folder, folder_visit_fn visit, void *ctx, struct err
   return st;
 }
 
-bool folder_elsewhere(int folder, const char *name) {
-  struct statx a, b;
+/* st_dev of fstat tells as much as statx's, and is what a simulated disk answers. */
+static bool mounts_differ(int a, const char *one, int b, const char *other) {
+  struct statx x, y;
   int flags = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH;
-  if (statx(folder, "", flags, STATX_MNT_ID, &a) < 0 ||
-      statx(folder, name, flags, STATX_MNT_ID, &b) < 0)
+  if (statx(a, one, flags, STATX_MNT_ID, &x) < 0 || statx(b, other, flags, STATX_MNT_ID, &y) < 0)
     return false;
-  if (a.stx_dev_major != b.stx_dev_major || a.stx_dev_minor != b.stx_dev_minor) return true;
-  return (a.stx_mask & b.stx_mask & STATX_MNT_ID) && a.stx_mnt_id != b.stx_mnt_id;
+  if (x.stx_dev_major != y.stx_dev_major || x.stx_dev_minor != y.stx_dev_minor) return true;
+  return (x.stx_mask & y.stx_mask & STATX_MNT_ID) && x.stx_mnt_id != y.stx_mnt_id;
+}
+
+bool folder_elsewhere(int folder, const char *name) {
+  return mounts_differ(folder, "", folder, name);
+}
+
+bool folder_apart(int a, int b) {
+  struct stat x, y;
+  if (fstat(a, &x) < 0 || fstat(b, &y) < 0) return false;
+  return x.st_dev != y.st_dev || mounts_differ(a, "", b, "");
 }
 
 bool folder_same(const struct stat *a, const struct stat *b) {

@@ -23,6 +23,8 @@ bool name_is_hidden(const char *name);
 /* Does folder/name lie on another file system, or another mount of it? Then nothing is renamed
  * between the two. */
 bool folder_elsewhere(int folder, const char *name);
+/* The same of two open folders. */
+bool folder_apart(int a, int b);
 
 #define NAME_SIZE 256 /* of a file name and its NUL */
 /* An entry's name as a text of its own; false: it is none. */

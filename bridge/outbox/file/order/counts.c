@@ -143,6 +143,8 @@ enum status fs_counts(struct fs_shared *s, bool oldest, struct store_counts *out
   out->growing = f->growing;
   out->unreadable = f->unreadable;
   out->odd = f->odd;
+  out->unmoved = f->unmoved;
+  out->unmoved_sys = f->unmoved_sys;
   out->foreign = f->foreign;
   out->foreign_typed = f->foreign_typed;
   out->exact = s->scanned > 0;

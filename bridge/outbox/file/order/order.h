@@ -48,6 +48,11 @@ struct fs_growing {
   char *name;
 };
 #define FS_GROWING_MAX 4096
+struct fs_half_moves { /* to dlq/, that a crash left half done and that cannot be finished now */
+  unsigned failed;     /* tries in a row that failed for a reason that concerns all */
+  unsigned alone;      /* tries of this scan that failed otherwise */
+  int64_t due_ns;      /* monotonic: none is tried before */
+};
 
 struct fs_reader {
   struct fs_site *site;
@@ -78,6 +83,7 @@ struct fs_reader {
   int64_t clock_offset_us;          /* wall minus monotonic at open */
   struct timespec dead_seen[SIDES]; /* mtime of dlq/ when it was counted */
   unsigned left_said;               /* how many of the typed side were named as left alone */
+  struct fs_half_moves half;
   int64_t sent_swept_us;
 };
 
@@ -115,6 +121,10 @@ void fs_group_clear(struct fs_reader *s);
  * False: memory is out. */
 MUST_CHECK bool fs_event_moved(const struct event *e, struct span from, struct span to,
                                struct arena *arena, struct event *out);
+
+/* half_moved.c: true: it is in dlq/, or gone. False: it waits where it is, for a later scan. */
+bool fs_finish_move(struct fs_reader *s, const struct fs_candidate *c, const char *to_name);
+void fs_moves_again(struct fs_reader *s); /* a scan begins: those that wait are met once more */
 
 /* half_written.c */
 bool fs_growing_settled(struct fs_reader *s, const struct fs_candidate *c,

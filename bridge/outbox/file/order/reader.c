@@ -1,6 +1,5 @@
 /* Hands out entries: picks the next name, reads and judges its file, takes it in hand; begins
- * scans, and finishes moves to dlq/ that a crash left half done. The reader's thread. */
-#include "bridge/outbox/file/moves/entry_moves.h"
+ * scans. The reader's thread; a crash leaves nothing. */
 #include "bridge/outbox/file/order/order.h"
 #include "bridge/outbox/file/settling/aside.h"
 
@@ -80,19 +79,9 @@ static enum status pass_growing(struct fs_reader *s, struct fs_candidate *c, boo
   return ST_AGAIN;
 }
 
-/* A move that a crash left half done. When it fails now, a later scan tries again. */
+/* A move that a crash left half done. */
 static enum status finish_move(struct fs_reader *s, struct fs_candidate *c, const char *to_name) {
-  struct error err = {0};
-  enum status st = fs_finish_dead(s->shared, c->place, c->name, to_name, &err);
-  const struct log_field *fields = FIELDS(F_TEXT("place", place_path(c->place)),
-                                          F_TEXT("file", c->name), F_TEXT("error", err.text));
-  if (st == ST_OK)
-    log_write(s->site->log, LOG_INFO, "outbox", "move_finished", fields,
-              "A move to %s that was left half done is finished", place_path(place_dead(c->place)));
-  else if (st != ST_NOT_FOUND)
-    log_write(s->site->log, LOG_WARNING, "outbox", "move_failed", fields,
-              "A half-done move to %s cannot be finished now", place_path(place_dead(c->place)));
-  return st == ST_OK || st == ST_NOT_FOUND ? pass_over(s, c, 0, 0, 0) : pass_growing(s, c, false);
+  return fs_finish_move(s, c, to_name) ? pass_over(s, c, 0, 0, 0) : pass_growing(s, c, false);
 }
 
 #define LEFT_SAID 20
@@ -341,6 +330,7 @@ static void begin_scan(struct fs_reader *s) {
   s->cursor = (struct fs_cursor){.mtime_ns = INT64_MIN};
   s->need_listing = s->scan_open = true;
   s->said_one_group = false;
+  fs_moves_again(s);
 }
 
 /* Errors leave need_listing set: the next call begins the listing anew. */

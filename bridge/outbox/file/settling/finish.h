@@ -53,6 +53,8 @@ void fs_aside_tend(struct fs_finisher *s);
 
 /* hindrance.c: what to do about an errno. */
 const char *fs_remedy(int sys);
+/* Is it of the disk, the process or the machine, so that waiting is right? Any thread. */
+bool fs_concerns_all(const struct error *why);
 /* Is this error of one entry alone? Its folders are tried. */
 bool fs_hinders_one(struct fs_finisher *s, enum place place, enum aside what,
                     const struct error *why);

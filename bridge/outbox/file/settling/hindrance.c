@@ -9,8 +9,7 @@
 #define TMP(side) (PLACES + (side))  /* behind the places */
 #define FRESH_NS INT64_C(1000000000) /* a probe tells of all that fail within a second */
 
-/* Of the disk, the process or the machine: waiting is right. */
-static bool concerns_all(const struct error *why) {
+bool fs_concerns_all(const struct error *why) {
   switch (why->sys) {
   case ENOSPC:
   case EDQUOT:
@@ -35,7 +34,7 @@ static bool probe(int folder) {
 }
 
 bool state_hinders_one(const struct state *s, const struct error *why) {
-  return why->sys && why->sys != ENOENT && !concerns_all(why) && probe(state_folder(s));
+  return why->sys && why->sys != ENOENT && !fs_concerns_all(why) && probe(state_folder(s));
 }
 
 /* The folder that lies at its name now. */
@@ -65,7 +64,7 @@ static bool can_change(struct fs_finisher *s, unsigned place) {
  * is this one's. */
 bool fs_hinders_one(struct fs_finisher *s, enum place place, enum aside what,
                     const struct error *why) {
-  if (concerns_all(why) || !fs_state(s->site, place)) return false;
+  if (fs_concerns_all(why) || !fs_state(s->site, place)) return false;
   if (!can_change(s, place) || !can_change(s, TMP(place_side(place)))) return false;
   if (what == ASIDE_DEAD) return can_change(s, place_dead(place));
   return what != ASIDE_DONE || !s->site->c.keep_sent || can_change(s, place_sent(place));

@@ -16,7 +16,6 @@ struct pair { /* of names in dlq/ */
   struct stamp stamp; /* it has by now */
   unsigned tried;     /* names */
   bool described;     /* its descriptor lies there */
-  bool copied;        /* the bytes too, on another file system than the outbox */
   bool moved, ended;
   char json[NAME_SIZE], raw[NAME_SIZE];
 };
@@ -96,6 +95,12 @@ static enum status begin_descriptor(struct letters *l, struct pair *p) {
   return st;
 }
 
+/* An earlier try copied the bytes and did not come to its end, perhaps because the copy's name
+ * could not be synced: asked once more, the kernel would say it is. */
+static enum status copy_anew(struct letters *l, struct pair *p) {
+  return durable_unlink(l->dlq, p->raw, &p->m->f->error);
+}
+
 /* A free pair of names, its descriptor begun; or the pair that an earlier try began with. */
 static enum status choose_pair(struct letters *l, struct pair *p) {
   uint64_t which[3] = {p->stamp.inode, (uint64_t)p->stamp.size, (uint64_t)p->stamp.mtime_ns};
@@ -110,8 +115,7 @@ static enum status choose_pair(struct letters *l, struct pair *p) {
     bool ours = json && (!raw || fs_is_copy(from_of(l, p), name, l->dlq, p->raw));
     enum status found = ours ? find_descriptor(l, p, &st) : ST_OK;
     if (found != ST_OK) return found;
-    p->copied = raw && p->described;
-    if (p->described) return ST_OK;
+    if (p->described) return raw ? copy_anew(l, p) : ST_OK;
   }
   return error_set(&p->m->f->error, ST_EXISTS, "no free name for %s%s", place_path(l->dead), name);
 }
@@ -137,9 +141,22 @@ static void fail_all(struct letters *l, enum status st, const struct error *err)
   }
 }
 
-static void sync_dlq(struct letters *l) {
+/* Not where a successor found the descriptor and moved the bytes by it, which is why they are gone.
+ */
+static void drop_pair(const struct letters *l, const struct pair *p) {
+  struct stat moved;
+  if (there(l->dlq, p->raw, &moved)) return;
+  enum status st = durable_unlink(l->dlq, p->json, NULL);
+  (void)st; /* it stays as a dead letter without bytes; replaying it says so */
+}
+
+/* Where that fails they go: the kernel says it once, and the next try would take them for durable.
+ */
+static void sync_descriptors(struct letters *l) {
   struct error err = {0};
   enum status st = fs_sync_held(l->s->site, l->dead, l->dlq, &err);
+  for (struct pair *p = l->list; st != ST_OK && p < end_of(l); p++)
+    if (going(p) && p->described) drop_pair(l, p);
   if (st != ST_OK) fail_all(l, st, &err);
 }
 
@@ -162,38 +179,28 @@ static void describe_all(struct letters *l, struct fs_failing *const *list,
     }
   }
   for (struct pair *p = l->list; p < end_of(l); p++) any |= going(p) && p->described;
-  if (any) sync_dlq(l);
+  if (any) sync_descriptors(l);
 }
 
 /* ---- move ---- */
 
-/* Not where a successor found the descriptor and moved the bytes by it, which is why they are gone.
- */
-static void drop_pair(const struct letters *l, const struct pair *p) {
-  struct stat moved;
-  if (there(l->dlq, p->raw, &moved)) return;
-  enum status st = durable_unlink(l->dlq, p->json, NULL);
-  (void)st; /* it stays as a dead letter without bytes; replaying it says so */
-}
-
-/* Out of tmp to another file system. A crash before it goes there brings it back to the outbox:
- * whoever refuses it again finds the copy. ST_AGAIN: dlq/ was exchanged meanwhile, and nothing of
- * it stays there. */
+/* Out of tmp to another file system. A crash before it goes there leaves both, which the next
+ * holder of the lock sees. What cannot go is not copied either. ST_AGAIN: dlq/ was exchanged
+ * meanwhile, and nothing of it stays there. */
 static enum status copy_raw(struct letters *l, struct pair *p, const char *tmp, struct error *err) {
   int from = fs_tmp(l->s->site, l->dead);
   struct stat was;
-  if (!there(from, tmp, &was)) return error_set(err, ST_IO, "a temporary file was removed");
-  enum status st = p->copied ? ST_OK : copy_in(l->dlq, from, tmp, p->raw, &was, err);
+  enum status st = fs_leave_for_good(l->s->site, p->m->f->ref.place, err);
+  if (st == ST_OK) st = copy_in(l->dlq, from, tmp, p->raw, &was, err);
   if (st != ST_OK) return st;
   st = fs_sync_held(l->s->site, l->dead, l->dlq, err);
-  if (st == ST_OK && fs_in_place(l->s->site, l->dead, l->dlq)) {
-    st = durable_remove_copied(from, tmp, &was, err);
-    return st == ST_OK ? fs_sync_fd(l->s->site, from, err)
-                       : st; /* for good: it must not come back beside its copy */
-  }
-  if (st != ST_OK) return st;
+  bool right = st != ST_OK || fs_in_place(l->s->site, l->dead, l->dlq);
+  if (st == ST_OK && right) st = durable_remove_copied(from, tmp, &was, err);
+  if (st == ST_OK && right) return fs_sync_fd(l->s->site, from, err);
+  if (!folder_has(from, tmp)) return st;
   enum status gone = durable_unlink(l->dlq, p->raw, NULL);
-  (void)gone; /* it is in a folder that was moved away */
+  (void)gone; /* the next try, or the next holder of the lock, sees it */
+  if (right) return st;
   drop_pair(l, p);
   return ST_AGAIN;
 }
@@ -211,8 +218,7 @@ static enum status move_raw(struct letters *l, struct pair *p) {
   if (st != ST_OK) return st == ST_NOT_FOUND ? ST_OK : st;
   f->how = fs_stamp_alike(&now, &p->stamp) ? SETTLED_GONE : SETTLED_CHANGED;
   if (f->how == SETTLED_GONE)
-    st = p->copied ? ST_UNSUPPORTED
-                   : durable_move(fs_tmp(l->s->site, l->dead), tmp, l->dlq, p->raw, &f->error);
+    st = durable_move(fs_tmp(l->s->site, l->dead), tmp, l->dlq, p->raw, &f->error);
   if (st == ST_UNSUPPORTED) st = copy_raw(l, p, tmp, &f->error);
   if (f->how == SETTLED_GONE && st == ST_OK) return ST_OK;
   /* Which syncs the folder that others left: first where they went. */
@@ -264,7 +270,7 @@ static bool go_again(struct letters *l, struct pair *p, bool right) {
   p->m->written = false;
   f->status = ST_OK;
   p->tried = 0;
-  p->described = p->copied = p->moved = false;
+  p->described = p->moved = false;
   return true;
 }
 

@@ -22,6 +22,8 @@ struct fs_figures {
   bool listed;
   uint64_t growing, unreadable, odd, foreign, dead;
   uint64_t foreign_typed; /* of foreign */
+  uint64_t unmoved;       /* dead, and their move to dlq/ cannot be finished now */
+  int unmoved_sys;        /* errno of the last try */
   int64_t head_ns;        /* mtime of the next listed name, INT64_MAX = none */
   int64_t parked_ns;      /* oldest mtime given back since the listing began, INT64_MAX = none */
   uint64_t gone_during;   /* counted by the listing under way, and settled since */
