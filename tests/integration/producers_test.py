@@ -10,6 +10,7 @@ import unittest
 from datetime import datetime, timezone
 
 import harness
+import postgres
 from broker import Unavailable, cache_folder
 
 EXAMPLES = harness.ROOT / "deploy/examples/producers"
@@ -18,14 +19,8 @@ SHOP = (EXAMPLES / "shop.sql").read_text()
 MONO = "Mono.Data.Sqlite.SqliteFactory, Mono.Data.Sqlite, Version=4.0.0.0, Culture=neutral, PublicKeyToken=0738eb9f132ed756"
 ENVIRONMENT = {"PATH": os.environ["PATH"], "NODE_PATH": str(FETCHED / "node_modules"), "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local", "GOPROXY": "off",
                "GOMODCACHE": str(FETCHED / "go"), "GOCACHE": str(FETCHED / "built"), "LC_ALL": "C.UTF-8"}
-PAID, AGAIN = "paid o'1 \"章\" \\", "never"  # the first key has to be bound, and written as JSON, with care
-
-SQLITE_OUTBOX = """
-CREATE TABLE busbridge_outbox (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT,
-  id TEXT NOT NULL, name TEXT NOT NULL, key TEXT NOT NULL, payload TEXT NOT NULL CHECK (json_valid(payload)), headers TEXT,
-  created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now'))) STRICT;
-"""
+PAID = "paid o'1 \"章\" \\"  # a key that has to be bound, and written as JSON, with care
+SQL = harness.ROOT / "schemas/sql"
 
 
 class Sqlite:
@@ -37,7 +32,9 @@ class Sqlite:
         self.file = folder / "shop.db"
         self.db = sqlite3.connect(self.file, isolation_level=None)
         self.db.execute("PRAGMA journal_mode = WAL")
-        self.db.executescript(SQLITE_OUTBOX + SHOP)
+        for script in sorted((SQL / "sqlite").glob("[0-9]*.sql")):
+            self.db.executescript(script.read_text())
+        self.db.executescript(SHOP)
 
     def rows(self, sql):
         answer = self.db.execute(sql)
@@ -48,6 +45,27 @@ class Sqlite:
 
     def close(self):
         self.db.close()
+
+
+class Postgres:
+    """Likewise, by its url; the programs may do no more than insert into the outbox."""
+
+    table = "busbridge.outbox"
+
+    def __init__(self):
+        self.server = postgres.Server(fsync=False).start()
+        self.server.migrate()
+        self.run(SHOP + "GRANT SELECT, INSERT, UPDATE ON orders, payments TO application")
+        self.url = self.server.url("application")
+
+    def rows(self, sql):
+        return json.loads(self.server.sql(f"SELECT coalesce(json_agg(rows), '[]') FROM ({sql}) AS rows"))
+
+    def run(self, sql):
+        self.server.sql(sql)
+
+    def close(self):
+        self.server.close()
 
 
 class Producers(harness.BusTest):
@@ -70,12 +88,9 @@ class Producers(harness.BusTest):
                               capture_output=True, text=True, timeout=4 * harness.PATIENCE)
         return done.returncode, done.stdout + done.stderr
 
-    def compiled(self):
-        """Go's and C's, built once."""
-        flags = ["-std=c17", "-Wall", "-Wextra", "-Werror", "-O2", "-I/usr/include/postgresql"]
-        self.build("cc", *flags, "-o", self.dir / "c-sqlite", "c/sqlite_producer.c", "-lsqlite3")
-        self.build("cc", *flags, "-o", self.dir / "c-postgres", "c/postgres_producer.c", "-lpq")
-        self.build("mcs", "-r:System.Data.dll", f"-out:{self.dir / 'Producer.exe'}", "csharp/Producer.cs")
+    def compiled(self, kind, library):
+        """Go's, and C's for this kind."""
+        self.build("cc", "-std=c17", "-Wall", "-Wextra", "-Werror", "-O2", "-I/usr/include/postgresql", "-o", self.dir / "c", f"c/{kind}_producer.c", library)
         self.build("go", "build", "-tags", "libsqlite3", "-o", self.dir / "go", ".", folder=EXAMPLES / "go")
 
     def tries(self, database, language, command):
@@ -109,7 +124,8 @@ class Producers(harness.BusTest):
             self.assertLess(abs((datetime.fromisoformat(time) - datetime.now(timezone.utc)).total_seconds()), 3600, language)
 
     def test_sqlite(self):
-        self.compiled()
+        self.compiled("sqlite", "-lsqlite3")
+        self.build("mcs", "-r:System.Data.dll", f"-out:{self.dir / 'Producer.exe'}", "csharp/Producer.cs")
         database = Sqlite(self.dir)
         self.addCleanup(database.close)
         for language, command in {
@@ -118,7 +134,23 @@ class Producers(harness.BusTest):
                 "java": ("java", "-cp", FETCHED / "jars/*", EXAMPLES / "java/Producer.java", f"jdbc:sqlite:{database.file}"),
                 "go": (self.dir / "go", database.file),
                 "csharp": ("mono", self.dir / "Producer.exe", MONO, f"Data Source={database.file};Journal Mode=Wal"),
-                "c": (self.dir / "c-sqlite", database.file)}.items():
+                "c": (self.dir / "c", database.file)}.items():
+            self.tries(database, language, command)
+
+    def test_postgres(self):
+        try:
+            database = Postgres()
+        except Unavailable as why:
+            self.skipTest(str(why))
+        self.addCleanup(database.close)
+        self.compiled("postgres", "-lpq")
+        jdbc = database.url.replace("application@", "") + "?user=application"
+        for language, command in {
+                "python": ("/usr/bin/python3", EXAMPLES / "python/postgres_producer.py", database.url),
+                "node": ("node", EXAMPLES / "javascript/postgres_producer.js", database.url),
+                "java": ("java", "-cp", FETCHED / "jars/*", EXAMPLES / "java/Producer.java", f"jdbc:{jdbc}"),
+                "go": (self.dir / "go", database.url + "?sslmode=disable"),
+                "c": (self.dir / "c", database.url)}.items():
             self.tries(database, language, command)
 
 
