@@ -1,5 +1,5 @@
-/* busbridge metrics: the window, the counters and the account, as text, JSON or Prometheus text.
- * The command's one thread; a crash leaves the window as it was, or begun anew. */
+/* busbridge metrics: the period, the counters and the account, as text, JSON or Prometheus text.
+ * The command's one thread; a crash leaves the period as it was, or begun anew. */
 #include "admin/client/client.h"
 #include "admin/input/options.h"
 #include "admin/output/output.h"
@@ -88,7 +88,7 @@ static int metrics(struct admin *a, bool reset, enum form form) {
     output_json(&doc, 0, &a->out);
   else
     print_metrics(a, &doc);
-  if (st == ST_OK && reset) note(a, "a new window begins now; this was the last one");
+  if (st == ST_OK && reset) note(a, "a new period begins now; this was the last one");
   client_close(client);
   json_doc_release(&doc);
   buffer_release(&text);
@@ -100,7 +100,7 @@ static int run_metrics(struct admin *a, const struct command *self, int argc, ch
   bool reset = false;
   const struct option_row rows[] = {
       {"reset", 0, OPTION_FLAG, &reset, NULL,
-       "show the window and begin a new one; counters go on"},
+       "show the period and begin a new one; counters go on"},
       {"output", 'o', OPTION_CHOICE, &format, "table|json|prometheus",
        "form of the answer (table)"},
       {"format", 0, OPTION_CHOICE, &format, "table|json|prometheus",
@@ -112,7 +112,7 @@ static int run_metrics(struct admin *a, const struct command *self, int argc, ch
   enum form form = *format == 't' ? FORM_TABLE : *format == 'j' ? FORM_JSON : FORM_PROMETHEUS;
   if (!reset || form != FORM_PROMETHEUS) return metrics(a, reset, form);
   struct error err = {0};
-  error_set(&err, ST_INVALID, "Prometheus knows no windows: leave --reset or -o prometheus out");
+  error_set(&err, ST_INVALID, "Prometheus knows no periods: leave --reset or -o prometheus out");
   fail(a, &err);
   return CODE_USAGE;
 }
@@ -122,11 +122,11 @@ const struct command command_metrics = {
     .arguments = "[--reset]",
     .summary = "times, percentiles and failure rates of commands and events",
     .examples = "  busbridge metrics\n"
-                "  busbridge metrics --reset             begin a new window\n"
+                "  busbridge metrics --reset             begin a new period\n"
                 "  busbridge metrics -o json\n"
                 "  busbridge metrics -o prometheus       as GET /metrics of the worker answers\n",
     .description =
-        "Figures of the present window: commands are what the worker is asked to do, events the entries it relays. They\n"
+        "Figures of the present period: commands are what the worker is asked to do, events the entries it relays. They\n"
         "outlive a restart; without a worker they are those it saved last.",
     .run = run_metrics,
     .usage_code = CODE_USAGE,

@@ -43,7 +43,7 @@ enum status metrics_open(const struct clock *clock, struct metrics **out) {
   if (!m) return ST_NO_MEMORY;
   mutex_init(&m->lock);
   m->clock = clock;
-  m->window_us = clock_wall_us(clock);
+  m->period_us = clock_wall_us(clock);
   m->account = (struct metrics_account){.began_us = TIME_NONE, .clean = -1};
   for (int i = 0; i < METRIC_COUNT; i++) {
     m->last[i] = &m->first[i];
@@ -141,14 +141,14 @@ uint64_t series_total(const struct series *s) {
 }
 
 uint64_t metrics_sum(struct metrics *m, enum metric metric, const char *value1, const char *value2,
-                     bool window) {
+                     bool period) {
   uint64_t sum = 0;
   BUG_ON(metric_rows[metric].kind != METRIC_COUNTER);
   mutex_lock(&m->lock);
   FOR_SERIES(m, metric, s) {
     if ((value1 && strcmp(value1, s->label1) != 0) || (value2 && strcmp(value2, s->label2) != 0))
       continue;
-    sum += metric_get(&s->value) - (window ? s->base : 0);
+    sum += metric_get(&s->value) - (period ? s->base : 0);
   }
   mutex_unlock(&m->lock);
   return sum;
@@ -163,9 +163,9 @@ void metrics_each(struct metrics *m, enum metric counter,
   mutex_unlock(&m->lock);
 }
 
-void metrics_reset_window(struct metrics *m) {
+void metrics_reset_period(struct metrics *m) {
   mutex_lock(&m->lock);
-  m->window_us = clock_wall_us(m->clock);
+  m->period_us = clock_wall_us(m->clock);
   for (int i = 0; i < METRIC_COUNT; i++) FOR_SERIES(m, i, s) {
       if (s->histogram)
         histogram_set_base(s->histogram);
@@ -175,9 +175,9 @@ void metrics_reset_window(struct metrics *m) {
   mutex_unlock(&m->lock);
 }
 
-int64_t metrics_window_started_us(struct metrics *m) {
+int64_t metrics_period_started_us(struct metrics *m) {
   mutex_lock(&m->lock);
-  int64_t us = m->window_us;
+  int64_t us = m->period_us;
   mutex_unlock(&m->lock);
   return us;
 }

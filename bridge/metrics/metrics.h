@@ -1,4 +1,4 @@
-/* metrics.h - counters, gauges and histograms; totals that survive a restart, and a window for
+/* metrics.h - counters, gauges and histograms; totals that survive a restart, and a period for
  * operators.
  *
  * One table gives every metric's name, kind, labels and help (prefix busbridge_, except for
@@ -125,22 +125,22 @@ void series_record(struct series *s, uint64_t value); /* microseconds, or a size
 uint64_t series_total(const struct series *s);        /* counter: value; histogram: count */
 
 /* Sum of a counter's series whose labels match (NULL matches all), since start of the account or
- * since the window began. */
+ * since the period began. */
 uint64_t metrics_sum(struct metrics *m, enum metric metric, const char *value1, const char *value2,
-                     bool window);
+                     bool period);
 
 /* Each series of a counter, the overflow included. */
 void metrics_each(struct metrics *m, enum metric counter,
                   void (*visit)(void *ctx, const char *label1, const char *label2, uint64_t value),
                   void *ctx);
 
-struct summary { /* of a histogram since the window began */
+struct summary { /* of a histogram since the period began */
   uint64_t count;
   double average, p50, p95, p99, max; /* in milliseconds for METRIC_SECONDS */
 };
 void metrics_summary(struct metrics *m, enum metric histogram, struct summary *out);
-void metrics_reset_window(struct metrics *m); /* counters are untouched */
-int64_t metrics_window_started_us(struct metrics *m);
+void metrics_reset_period(struct metrics *m); /* counters are untouched */
+int64_t metrics_period_started_us(struct metrics *m);
 
 /* The account of the pending entries: what the counters were when it began, and how many waited
  * then. `clean`: pending entries at a clean end, -1 while it is in use (and after a kill). */
@@ -154,7 +154,7 @@ void metrics_set_account(struct metrics *m, const struct metrics_account *accoun
 /* All series of a gauge or mirror are not shown until they are set again. */
 void metrics_unset(struct metrics *m, enum metric metric);
 
-/* Text form for .busbridge/metrics: counters, histograms, the window's baseline, the account
+/* Text form for .busbridge/metrics: counters, histograms, the period's baseline, the account
  * (gauges and mirrors are not kept). Loading adds to nothing: it replaces. ST_INVALID: not such a
  * text; the metrics are then as they were. */
 void metrics_save(struct metrics *m, struct buffer *out);

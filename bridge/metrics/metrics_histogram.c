@@ -1,4 +1,4 @@
-/* Eight buckets for each power of two, and the window's percentiles read from them.
+/* Eight buckets for each power of two, and the period's percentiles read from them.
  * Any thread; a crash leaves nothing. */
 #include "bridge/metrics/metrics_private.h"
 
@@ -20,9 +20,9 @@ uint64_t histogram_middle(unsigned bucket) {
 void histogram_record(struct histogram *h, uint64_t value) {
   atomic_fetch_add_explicit(&h->buckets[histogram_bucket(value)], 1, memory_order_relaxed);
   atomic_fetch_add_explicit(&h->sum, value, memory_order_relaxed);
-  uint64_t most = metric_get(&h->window_max);
+  uint64_t most = metric_get(&h->period_max);
   while (value > most &&
-         !atomic_compare_exchange_weak_explicit(&h->window_max, &most, value, memory_order_relaxed,
+         !atomic_compare_exchange_weak_explicit(&h->period_max, &most, value, memory_order_relaxed,
                                                 memory_order_relaxed)) {
   }
 }
@@ -36,10 +36,10 @@ uint64_t histogram_count(const struct histogram *h) {
 void histogram_set_base(struct histogram *h) {
   for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) h->base[i] = metric_get(&h->buckets[i]);
   h->base_sum = metric_get(&h->sum);
-  metric_put(&h->window_max, 0);
+  metric_put(&h->period_max, 0);
 }
 
-/* What all series of a histogram gathered since the window began. */
+/* What all series of a histogram gathered since the period began. */
 struct gathered {
   uint64_t buckets[HISTOGRAM_BUCKETS], count, sum, max;
 };
@@ -53,7 +53,7 @@ static void gather_buckets(struct metrics *m, enum metric metric, struct gathere
       g->count += n;
     }
     g->sum += metric_get(&h->sum) - h->base_sum;
-    uint64_t most = metric_get(&h->window_max);
+    uint64_t most = metric_get(&h->period_max);
     if (most > g->max) g->max = most;
   }
 }

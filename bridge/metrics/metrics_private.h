@@ -1,7 +1,7 @@
 /* metrics_private.h - what the files of this module share; nobody else includes it.
  *
  * A series' numbers are relaxed atomics: each is right by itself, together they are a snapshot good
- * enough for percentiles. The baseline (what the numbers were when the window began), the lists and
+ * enough for percentiles. The baseline (what the numbers were when the period began), the lists and
  * the table belong to the lock.
  */
 #ifndef BRIDGE_METRICS_METRICS_PRIVATE_H
@@ -21,7 +21,7 @@
 
 struct histogram {
   _Atomic uint64_t buckets[HISTOGRAM_BUCKETS];
-  _Atomic uint64_t sum, window_max;
+  _Atomic uint64_t sum, period_max;
   uint64_t base[HISTOGRAM_BUCKETS], base_sum;
 };
 
@@ -49,7 +49,7 @@ struct metrics {
                                           overflow */
   struct series *first[METRIC_COUNT], **last[METRIC_COUNT];
   size_t count[METRIC_COUNT];
-  int64_t window_us;
+  int64_t period_us;
   struct metrics_account account;
 };
 

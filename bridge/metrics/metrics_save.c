@@ -7,8 +7,8 @@
  *   account 1758510245123456 7 100 0 90 1 2 0 -
  *   end
  *
- * counter: labels, value, value when the window began. histogram: labels, sum, sum then, largest of
- * the window, and for each bucket that is not empty its number, count and count then. account: when
+ * counter: labels, value, value when the period began. histogram: labels, sum, sum then, largest of
+ * the period, and for each bucket that is not empty its number, count and count then. account: when
  * it began, pending then, and the counters found, replayed, published, duplicate, dead, vanished
  * then; pending at a clean end, or -. Labels are percent-encoded. A well-formed line of a metric
  * this release does not know is skipped (it may come from a later one); anything else that is odd
@@ -30,7 +30,7 @@ static void put_label(struct buffer *out, const char *label) {
 
 static void put_histogram(struct buffer *out, const struct histogram *h) {
   buffer_printf(out, " %llu %llu %llu", (unsigned long long)metric_get(&h->sum),
-                (unsigned long long)h->base_sum, (unsigned long long)metric_get(&h->window_max));
+                (unsigned long long)h->base_sum, (unsigned long long)metric_get(&h->period_max));
   for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
     uint64_t n = metric_get(&h->buckets[i]);
     if (n > 0)
@@ -63,7 +63,7 @@ static void put_account(struct buffer *out, const struct metrics_account *a) {
 
 void metrics_save(struct metrics *m, struct buffer *out) {
   mutex_lock(&m->lock);
-  buffer_printf(out, "%s\nwindow %lld\n", first_line, (long long)m->window_us);
+  buffer_printf(out, "%s\nwindow %lld\n", first_line, (long long)m->period_us);
   for (int i = 0; i < METRIC_COUNT; i++) {
     if (metric_is_set((enum metric)i)) continue;
     FOR_SERIES(m, i, s)
@@ -112,7 +112,7 @@ static bool get_histogram(struct span rest, struct histogram *h) {
       !get_number(&rest, ' ', &max))
     return false;
   metric_put(&h->sum, sum);
-  metric_put(&h->window_max, max);
+  metric_put(&h->period_max, max);
   while (part(&rest, ' ', &bucket)) {
     uint64_t base;
     if (!get_number(&bucket, ':', &number) || !get_number(&bucket, ':', &count) ||
@@ -178,13 +178,13 @@ static bool get_series(struct metrics *m, struct span line) {
 
 static bool get_all(struct metrics *m, struct span text) {
   struct span line, word;
-  uint64_t window;
+  uint64_t period;
   if (text.len == 0 || text.ptr[text.len - 1] != '\n') return false;
   if (!part(&text, '\n', &line) || !span_is(line, first_line)) return false;
   if (!part(&text, '\n', &line) || !part(&line, ' ', &word) || !span_is(word, "window"))
     return false;
-  if (!number_parse(line, INT64_MAX, &window)) return false;
-  m->window_us = (int64_t)window;
+  if (!number_parse(line, INT64_MAX, &period)) return false;
+  m->period_us = (int64_t)period;
   while (part(&text, '\n', &line)) {
     if (span_is(line, "end")) return text.len == 0;
     if (!get_series(m, line)) return false;
@@ -205,13 +205,13 @@ static void take_figures(struct series *s, const struct series *from) {
     s->histogram->base[i] = h ? h->base[i] : 0;
   }
   metric_put(&s->histogram->sum, h ? metric_get(&h->sum) : 0);
-  metric_put(&s->histogram->window_max, h ? metric_get(&h->window_max) : 0);
+  metric_put(&s->histogram->period_max, h ? metric_get(&h->period_max) : 0);
   s->histogram->base_sum = h ? h->base_sum : 0;
 }
 
 static void replace(struct metrics *m, struct metrics *fresh) {
   mutex_lock(&m->lock);
-  m->window_us = fresh->window_us;
+  m->period_us = fresh->period_us;
   m->account = fresh->account;
   for (int i = 0; i < METRIC_COUNT; i++) {
     if (metric_is_set((enum metric)i)) continue;

@@ -1,4 +1,4 @@
-/* Counts and times each operation; JSON members; the figures of the window.
+/* Counts and times each operation; JSON members; the figures of the period.
  * Any thread; a crash leaves nothing. */
 #include "bridge/service/operations.h"
 

@@ -59,7 +59,7 @@ void entry_members(struct buffer *json, bool *first, struct service *s,
 bool entry_held(struct service *s, const struct entry_info *info, const struct route *route,
                 char file[RELAY_FILE]);
 
-/* What became of commands and of events since the window began; for health and metrics. */
+/* What became of commands and of events since the period began; for health and metrics. */
 struct figures {
   uint64_t total, failed;
   double average_ms, p50_ms, p95_ms;

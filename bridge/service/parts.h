@@ -10,7 +10,8 @@
 #include "bridge/service/process/home.h"
 #include "bridge/service/service.h"
 
-struct books { /* health/account.c: what of the store's figures is in the metrics already */
+struct account_synced { /* health/account.c: what of the store's figures is in the metrics already
+                         */
   struct mutex lock;
   struct metrics_account at_open; /* the counters then */
   bool opened, begun;             /* begun: this run's first listing is in the account */
@@ -19,8 +20,9 @@ struct books { /* health/account.c: what of the store's figures is in the metric
   uint64_t vanished, returned;
 };
 
-struct glance { /* health/pending_counts.c: what a look at the folders found, until the reader knows
-                 */
+struct survey_counts { /* health/pending_counts.c: what a look at the folders found, until the
+                        * reader knows
+                        */
   struct mutex lock;
   struct store_counts counts;
   int64_t look_ms; /* from then on it is looked again */
@@ -52,8 +54,8 @@ struct service {
   char schemas_refused[360]; /* lock: why they were not taken over at the last reload; else "" */
   struct keys *keys;         /* INSPECT: nothing is due there */
   struct metrics *metrics;   /* INSPECT: as last saved by whoever held the lock */
-  struct books books;
-  struct glance glance;
+  struct account_synced account_synced;
+  struct survey_counts survey_counts;
   struct dead_counts *dead_counts; /* not in CHANGE */
   struct mutex scrape;             /* one at a time sets the gauges */
   struct relay *relay;             /* RELAY only, else NULL */

@@ -181,7 +181,7 @@ enum status service_open(const struct settings *settings, struct log *log,
   s->opened_us = clock_wall_us(s->clock);
   mutex_init(&s->lock);
   mutex_init(&s->scrape);
-  mutex_init(&s->glance.lock);
+  mutex_init(&s->survey_counts.lock);
   mutex_init(&s->moving);
   mutex_init(&s->audit_lock);
   mutex_init(&s->topics_lock);
@@ -210,7 +210,7 @@ void service_close(struct service *s, int64_t drain_ms) {
   if (s->metrics && s->keys && s->mode != SERVICE_INSPECT && saved_metrics_write(s, &err) != ST_OK)
     log_write(s->log, LOG_WARNING, "service", "metrics_not_saved",
               FIELDS(F_TEXT("error", err.text)), "The figures could not be saved");
-  if (s->books.opened) mutex_destroy(&s->books.lock);
+  if (s->account_synced.opened) mutex_destroy(&s->account_synced.lock);
   metrics_close(s->metrics);
   keys_close(s->keys);
   crash_marks_close(s->crash_marks);
@@ -224,7 +224,7 @@ void service_close(struct service *s, int64_t drain_ms) {
   statistics_close(s->statistics);
   mutex_destroy(&s->lock);
   mutex_destroy(&s->scrape);
-  mutex_destroy(&s->glance.lock);
+  mutex_destroy(&s->survey_counts.lock);
   mutex_destroy(&s->moving);
   mutex_destroy(&s->audit_lock);
   mutex_destroy(&s->topics_lock);

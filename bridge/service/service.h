@@ -188,7 +188,7 @@ void service_summary(struct service *s, struct buffer *line);
  *  "account":null|{since,pending_then,found,replayed,published,duplicate,dead,vanished,pending,
  *                  missing,balanced},
  *  "counters":{...}}
- * reset begins a new window (needs CHANGE or RELAY). The account: account.h. */
+ * reset begins a new period (needs CHANGE or RELAY). The account: account.h. */
 /* clang-format on */
 MUST_CHECK enum status service_metrics(struct service *s, bool reset, struct buffer *json,
                                        struct error *err);

@@ -50,20 +50,20 @@ CASE(a_series_is_made_once_and_counts) {
                    metrics_series(f->m, METRIC_FOUND, "x", "y"));
 }
 
-CASE(sums_match_labels_and_windows) {
+CASE(sums_match_labels_and_periods) {
   struct fixture *f = *state;
   count(f, METRIC_EVENTS, "episode", "published", 5);
   count(f, METRIC_EVENTS, "plot", "published", 7);
   count(f, METRIC_EVENTS, "plot", "dead", 11);
   f->now += 1000000;
-  metrics_reset_window(f->m);
+  metrics_reset_period(f->m);
   count(f, METRIC_EVENTS, "plot", "dead", 2);
   assert_int_equal(metrics_sum(f->m, METRIC_EVENTS, NULL, NULL, false), 25);
   assert_int_equal(metrics_sum(f->m, METRIC_EVENTS, "plot", NULL, false), 20);
   assert_int_equal(metrics_sum(f->m, METRIC_EVENTS, NULL, "published", false), 12);
   assert_int_equal(metrics_sum(f->m, METRIC_EVENTS, "plot", "dead", true), 2);
   assert_int_equal(metrics_sum(f->m, METRIC_EVENTS, NULL, NULL, true), 2);
-  assert_int_equal(metrics_window_started_us(f->m), 1758510246123456);
+  assert_int_equal(metrics_period_started_us(f->m), 1758510246123456);
 }
 
 CASE(a_bucket_is_at_most_an_eighth_wide) {
@@ -80,15 +80,15 @@ CASE(a_bucket_is_at_most_an_eighth_wide) {
   assert_true(sizeof(struct histogram) < 6000);
 }
 
-CASE(a_summary_tells_percentiles_of_the_window) {
+CASE(a_summary_tells_percentiles_of_the_period) {
   struct fixture *f = *state;
   struct series *s = metrics_series(f->m, METRIC_PUBLISH, NULL, NULL);
   struct summary sum;
   metrics_summary(f->m, METRIC_PUBLISH, &sum);
   assert_int_equal(sum.count, 0);
   assert_true(sum.p95 == 0 && sum.max == 0);
-  series_record(s, 1000000000); /* before the window */
-  metrics_reset_window(f->m);
+  series_record(s, 1000000000); /* before the period */
+  metrics_reset_period(f->m);
   for (unsigned i = 1; i <= 1000; i++) series_record(s, i * 1000);
   metrics_summary(f->m, METRIC_PUBLISH, &sum);
   assert_int_equal(sum.count, 1000);
@@ -205,7 +205,7 @@ CASE(what_was_saved_is_loaded) {
   count(f, METRIC_EVENTS, "a b%\"\xC3\xA9-", "", 4);
   series_record(metrics_series(f->m, METRIC_PUBLISH, NULL, NULL), 77);
   f->now += 5;
-  metrics_reset_window(f->m);
+  metrics_reset_period(f->m);
   count(f, METRIC_FOUND, NULL, NULL, 1);
   for (unsigned i = 0; i < 300; i++)
     series_record(metrics_series(f->m, METRIC_PUBLISH, NULL, NULL), i * 999);
@@ -227,7 +227,7 @@ CASE(what_was_saved_is_loaded) {
   assert_int_equal(series_total(gone), 0);
   assert_int_equal(metrics_sum(other, METRIC_FOUND, NULL, NULL, true), 1);
   assert_int_equal(metrics_sum(other, METRIC_EVENTS, "a b%\"\xC3\xA9-", "", false), 4);
-  assert_int_equal(metrics_window_started_us(other), f->now);
+  assert_int_equal(metrics_period_started_us(other), f->now);
   metrics_summary(other, METRIC_PUBLISH, &after);
   assert_memory_equal(&before, &after, sizeof before);
   metrics_save(other, &again);
@@ -386,7 +386,7 @@ CASE(threads_lose_no_count) {
     metrics_save(f->m, &f->out);
     metrics_prometheus(f->m, &f->out);
     metrics_summary(f->m, METRIC_PUBLISH, &sum);
-    metrics_reset_window(f->m);
+    metrics_reset_period(f->m);
   }
   for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
   assert_int_equal(metrics_sum(f->m, METRIC_EVENTS, NULL, NULL, false), THREADS * ROUNDS);

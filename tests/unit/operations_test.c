@@ -283,7 +283,7 @@ CASE(test_commands_are_counted_and_outlive_the_process) {
   assert_has(answered(service_metrics(service, false, &json, &err)), "\"commands\": {\"total\": 2");
 }
 
-CASE(test_a_new_window_needs_the_lock) {
+CASE(test_a_new_period_needs_the_lock) {
   open_outbox(SERVICE_CHANGE);
   list(true, true, 0);
   buffer_clear(&json);
@@ -292,7 +292,7 @@ CASE(test_a_new_window_needs_the_lock) {
   service = NULL;
   open_outbox(SERVICE_INSPECT);
   buffer_clear(&json);
-  /* what was counted when the window had begun: the reset itself */
+  /* what was counted when the period had begun: the reset itself */
   assert_has(answered(service_metrics(service, false, &json, &err)), "\"commands\": {\"total\": 1");
   buffer_clear(&json);
   assert_int_equal(service_metrics(service, true, &json, &err), ST_UNSUPPORTED);

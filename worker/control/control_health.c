@@ -1,4 +1,4 @@
-/* Health, the figures of the window and the beginning of a new one, and the text for Prometheus.
+/* Health, the figures of the period and the beginning of a new one, and the text for Prometheus.
  * A thread of each connection; a crash leaves nothing. */
 #include "worker/control/control_call.h"
 

@@ -20,9 +20,9 @@ struct step {
   unsigned shown;
 };
 
-/* ---- one chunk of a step ---- */
+/* ---- one portion of a step ---- */
 
-struct chunk {
+struct portion {
   struct letter list[STORE_LETTERS];
   char file[STORE_LETTERS][FROZEN_NAME];
   bool published[STORE_LETTERS];
@@ -30,7 +30,7 @@ struct chunk {
   uint64_t end; /* of its entries in the file */
 };
 
-static enum status read_chunk(struct step *p, struct chunk *b, struct error *err) {
+static enum status read_portion(struct step *p, struct portion *b, struct error *err) {
   enum status st = ST_OK;
   uint64_t most = p->limit < STORE_LETTERS ? p->limit : STORE_LETTERS;
   b->end = p->f.note.next;
@@ -77,10 +77,10 @@ static void count_one(struct step *p, const struct letter *letter, bool publishe
   if (letter->status != ST_OK && letter->status != ST_NOT_FOUND) show_error(p, letter);
 }
 
-static enum status do_chunk(struct step *p, struct chunk *b, struct error *err) {
+static enum status do_portion(struct step *p, struct portion *b, struct error *err) {
   struct frozen_note *n = &p->f.note;
   uint64_t cut_until = n->until;
-  enum status st = read_chunk(p, b, err);
+  enum status st = read_portion(p, b, err);
   if (st != ST_OK || !b->count) return st;
   if (n->until < b->end) n->until = b->end;
   st = frozen_write_note(&p->f, err);
@@ -117,10 +117,10 @@ static void end_round(struct step *p) {
 
 static enum status go(struct step *p, struct error *err) {
   int64_t until_ms = clock_mono_ms(p->s->clock) + STEP_MS;
-  struct chunk *b = malloc(sizeof *b);
+  struct portion *b = malloc(sizeof *b);
   enum status st = b ? ST_OK : error_set(err, ST_NO_MEMORY, "out of memory");
   while (st == ST_OK && p->limit && p->f.note.next < p->f.note.end) {
-    st = do_chunk(p, b, err);
+    st = do_portion(p, b, err);
     if (clock_mono_ms(p->s->clock) >= until_ms) break;
   }
   free(b);

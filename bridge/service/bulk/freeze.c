@@ -17,7 +17,7 @@ struct freezing {
   struct service *s;
   const struct bulk_request *request;
   struct frozen_writer writer;
-  struct breakdown *tallies;
+  struct breakdown *by_reason;
   struct table ids; /* of struct wanted */
   struct arena arena;
   const char *named_in; /* the shelf's words of what was found of one storage key; NULL: nothing */
@@ -31,7 +31,7 @@ struct freezing {
 
 static bool take_letter(struct freezing *f, const struct entry_info *info) {
   int64_t when_us = info->failed_us != TIME_NONE ? info->failed_us : info->arrived_us;
-  breakdown_dead(f->tallies, info);
+  breakdown_dead(f->by_reason, info);
   if (!f->request->dry_run) f->st = frozen_add(&f->writer, info->token, when_us, f->err);
   return f->st == ST_OK;
 }
@@ -178,7 +178,7 @@ static void head_of(struct service *s, const struct bulk_request *r, struct froz
 static enum status write_down(struct freezing *f, uint64_t *number) {
   struct service *s = f->s;
   *number = 0;
-  if (f->request->dry_run || !f->tallies->count) return ST_OK;
+  if (f->request->dry_run || !f->by_reason->count) return ST_OK;
   mutex_lock(&s->moving); /* the number */
   enum status st = frozen_commit(&f->writer, number, f->err);
   mutex_unlock(&s->moving);
@@ -195,8 +195,8 @@ static enum status tell_selection(struct freezing *f, uint64_t number, struct bu
   else
     buffer_add_z(json, "null");
   member_text(json, &first, "kind", span_of(f->request->purge ? "purge" : "replay"));
-  member_int(json, &first, "count", (int64_t)f->tallies->count);
-  breakdown_write(f->tallies, json, &first);
+  member_int(json, &first, "count", (int64_t)f->by_reason->count);
+  breakdown_write(f->by_reason, json, &first);
   member_int(json, &first, "missing", (int64_t)f->missing);
   json_write_key(json, &first, "missing_samples");
   buffer_printf(json, "[%s]}", buffer_z(&f->missing_shown));
@@ -214,12 +214,12 @@ enum status service_bulk_freeze(struct service *s, const struct bulk_request *re
   head_of(s, request, &head);
   frozen_begin(&f.writer, s->store, &head);
   enum status st = check(request, f.err);
-  if (st == ST_OK) st = breakdown_open(&s->plan, s->routing, NULL, &f.tallies, f.err);
+  if (st == ST_OK) st = breakdown_open(&s->plan, s->routing, NULL, &f.by_reason, f.err);
   if (st == ST_OK) st = choose(&f);
   if (st == ST_OK) st = write_down(&f, &number);
   if (st == ST_OK) st = tell_selection(&f, number, json);
   frozen_release(&f.writer);
-  breakdown_close(f.tallies);
+  breakdown_close(f.by_reason);
   table_release(&f.ids);
   arena_release(&f.arena);
   buffer_release(&f.missing_shown);

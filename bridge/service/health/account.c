@@ -27,7 +27,7 @@ static struct metrics_account counters_now(struct service *s) {
 /* From now on the file says that the outbox is in use. */
 void account_open(struct service *s) {
   struct metrics_account account;
-  struct books *b = &s->books;
+  struct account_synced *b = &s->account_synced;
   mutex_init(&b->lock);
   b->opened = true;
   b->at_open = counters_now(s);
@@ -55,7 +55,7 @@ static void add_counts(struct service *s, int64_t found, int64_t vanished) {
 
 /* The first whole listing of this run: what it found beyond what was known came meanwhile. */
 static void begin_account(struct service *s, uint64_t first) {
-  struct books *b = &s->books;
+  struct account_synced *b = &s->account_synced;
   b->begun = true;
   if (b->carried >= 0) {
     add_counts(s, (int64_t)first - b->carried, 0);
@@ -73,7 +73,7 @@ static int64_t least(int64_t a, int64_t b) {
 /* What a look at the folder sees beyond the store's figures (nobody reads between two flushes) is
  * told to the store by its next listing: it is not counted twice. */
 static void take_news(struct service *s, const struct store_counts *c, int64_t beyond) {
-  struct books *b = &s->books;
+  struct account_synced *b = &s->account_synced;
   int64_t found = c->arrived - b->arrived, more = beyond - b->beyond;
   if (found > 0 && more < 0) {
     int64_t both = least(found, -more);
@@ -99,7 +99,7 @@ static bool look_beyond(struct service *s, struct store_counts *seen, int64_t *b
 
 /* Lock held. Without seen nobody looks at the folder: what was seen there last still counts. */
 static enum known sync_reader(struct service *s, struct store_counts *seen, uint64_t *pending) {
-  struct books *b = &s->books;
+  struct account_synced *b = &s->account_synced;
   struct store_counts c;
   int64_t beyond = b->beyond;
   if (store_counts(s->store, &c, NULL) != ST_OK) return NOTHING_KNOWN;
@@ -121,7 +121,7 @@ static enum known sync_reader(struct service *s, struct store_counts *seen, uint
 
 /* No worker runs: what changed since the clean end came or went. */
 static enum known sync_looking(struct service *s, struct store_counts *seen, uint64_t *pending) {
-  struct books *b = &s->books;
+  struct account_synced *b = &s->account_synced;
   if (!seen || service_count(s, seen, NULL) != ST_OK) return NOTHING_KNOWN;
   if (b->carried < 0) return COUNTS_KNOWN;
   add_counts(s, (int64_t)seen->pending - b->carried, 0);
@@ -137,9 +137,9 @@ static enum known sync(struct service *s, struct store_counts *seen, uint64_t *p
 
 bool account_sync(struct service *s, struct store_counts *seen) {
   uint64_t pending;
-  mutex_lock(&s->books.lock);
+  mutex_lock(&s->account_synced.lock);
   enum known known = sync(s, seen, &pending);
-  mutex_unlock(&s->books.lock);
+  mutex_unlock(&s->account_synced.lock);
   return known != NOTHING_KNOWN;
 }
 
@@ -161,7 +161,7 @@ static void read_terms(struct service *s, struct account *out) {
 
 void account_read(struct service *s, struct account *out) {
   struct store_counts seen;
-  mutex_lock(&s->books.lock);
+  mutex_lock(&s->account_synced.lock);
   for (unsigned i = 0; i < TRIES; i++) {
     *out = (struct account){.since_us = TIME_NONE};
     out->known = sync(s, &seen, &out->pending) == ACCOUNT_KNOWN;
@@ -169,7 +169,7 @@ void account_read(struct service *s, struct account *out) {
     read_terms(s, out);
     if (out->missing == 0) break;
   }
-  mutex_unlock(&s->books.lock);
+  mutex_unlock(&s->account_synced.lock);
 }
 
 /* A batch that was committed and not settled is settled by the next start, uncounted. */
@@ -183,7 +183,7 @@ static bool all_settled(struct service *s) {
 }
 
 void account_end(struct service *s) {
-  struct books *b = &s->books;
+  struct account_synced *b = &s->account_synced;
   struct metrics_account account;
   uint64_t pending;
   if (!b->opened) return;

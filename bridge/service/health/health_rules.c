@@ -211,16 +211,16 @@ static void rate_rule(const char *what, const struct figures *figures, const dou
 
 static void rule_failures(const struct facts *f, const struct limits *l, struct judgement *j) {
   rate_rule("events were set aside or refused", &f->events, l->event_failures,
-            "busbridge list --type dlq; a new window begins by: busbridge metrics --reset", j);
+            "busbridge list --type dlq; a new period begins by: busbridge metrics --reset", j);
   rate_rule("commands failed", &f->commands, l->command_failures,
-            "See the worker's log; a new window begins by: busbridge metrics --reset", j);
+            "See the worker's log; a new period begins by: busbridge metrics --reset", j);
 }
 
 static void p95_rule(const char *what, const struct figures *figures, const int64_t limits[2],
                      struct judgement *j) {
   enum health_state state = level(figures->p95_ms, (double)limits[0], (double)limits[1]);
   if (figures->total < JUDGED_FROM || state == HEALTH_OK) return;
-  say_state(j, state, "busbridge metrics; a new window begins by: busbridge metrics --reset",
+  say_state(j, state, "busbridge metrics; a new period begins by: busbridge metrics --reset",
             "P95 of %s is %.0f ms (limit %" PRId64 " ms)", what, figures->p95_ms,
             limits[state == HEALTH_CRITICAL]);
 }

@@ -1,4 +1,4 @@
-/* The window's figures, the counters and the account as JSON; beginning a new window. Also whether
+/* The period's figures, the counters and the account as JSON; beginning a new period. Also whether
  * the relay still turns.
  * Any thread; a crash leaves nothing. */
 #include "bridge/service/health/account.h"
@@ -65,7 +65,7 @@ static void write_metrics(struct service *s, struct buffer *json) {
   figures_of_events(s, &events);
   buffer_add_char(json, '{');
   member_int(json, &first, "version", 1);
-  member_time(json, &first, "since", metrics_window_started_us(s->metrics));
+  member_time(json, &first, "since", metrics_period_started_us(s->metrics));
   write_figures("commands", &commands, json, &first);
   write_figures("events", &events, json, &first);
   write_account(s, json, &first); /* brings the counters up to date */
@@ -73,16 +73,16 @@ static void write_metrics(struct service *s, struct buffer *json) {
   buffer_add_char(json, '}');
 }
 
-/* With reset the answer shows the window that ends. */
+/* With reset the answer shows the period that ends. */
 enum status service_metrics(struct service *s, bool reset, struct buffer *json, struct error *err) {
   struct operation o = operation_begin(s, "metrics");
   enum status st = ST_OK;
   write_metrics(s, json);
   if (reset && s->mode == SERVICE_INSPECT) {
     st = error_set(err, ST_UNSUPPORTED,
-                   "A new window can only be begun by whoever holds the outbox's lock");
+                   "A new period can only be begun by whoever holds the outbox's lock");
   } else if (reset) {
-    metrics_reset_window(s->metrics);
+    metrics_reset_period(s->metrics);
     st = saved_metrics_write(s, err);
   }
   if (st == ST_OK) st = buffer_status(json, err);

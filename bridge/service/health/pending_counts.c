@@ -73,7 +73,7 @@ static enum status count_looking(struct service *s, struct store_counts *out, st
  * twentieth of the time goes into it. */
 static enum status count_before_reader(struct service *s, struct store_counts *out,
                                        struct error *err) {
-  struct glance *g = &s->glance;
+  struct survey_counts *g = &s->survey_counts;
   enum status st = ST_OK;
   mutex_lock(&g->lock);
   int64_t began_ms = clock_mono_ms(s->clock);
