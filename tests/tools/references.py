@@ -132,7 +132,7 @@ def numbered_faults(path, text):
 
 def numbered_rules(path, text):
     """L and S beside the code they are of and in its tests, I in what judges."""
-    letters = "I" if path.parts[0] == "tests" else "LS" if path.parts[:2] in (("bridge", "outbox"), ("bridge", "relay")) else ""
+    letters = "ILS" if str(path) == TABLE_OF_FAULTS else "I" if path.parts[0] == "tests" else "LS" if path.parts[:2] in (("bridge", "outbox"), ("bridge", "relay")) else ""
     for number, line in lines(text):
         for letter, rule in re.findall(rf"(?<![\w\"'-])([{letters}])(\d{{1,2}})\b(?!\(|\.\d)", line) if letters else []:
             if rule not in dict(rows(RULES_OF[letter], letter)):
@@ -194,6 +194,23 @@ def rules_of_mistakes(path, text):
             yield text.count("\n", 0, match.start()) + 1, f"{name} breaks {' '.join(sorted(said)) or 'no rule'}, the tables say {' '.join(sorted(named)) or 'none'}"
 
 
+def rules_of_faults(path, text):
+    """Each rule stands at a fault that a suite of its own row tries."""
+    table = {letter + rule: set(re.findall(rf"\b(?:{SUITES})\.\w+", row)) for letter in "LS" for rule, row in rows(RULES_OF[letter], letter)}
+    tried = set()
+    for number, line in lines(text) if str(path) == TABLE_OF_FAULTS else []:
+        cells = line.strip("| ").split(" | ")
+        if not re.fullmatch(r"\d+", cells[0]):
+            continue
+        for rule in re.findall(r"\b[LS]\d+\b", cells[2]):
+            tried.add(rule)
+            if not table.get(rule, set()) & set(re.findall(rf"\b(?:{SUITES})\.\w+", cells[3])):
+                yield number, f"fault {cells[0]}: none of its suites stands at {rule}"
+    for rule in table if str(path) == TABLE_OF_FAULTS else []:
+        if rule not in tried:
+            yield 1, f"{rule} stands at no fault"
+
+
 def tests_of_rules(path, text):
     """suite.name (`a_test`): that suite has it."""
     for number, line in lines(text) if is_page(path) else []:
@@ -245,6 +262,7 @@ RULES = {
     rules_held: [("bridge/relay/rules.h", "#define RULE_L99 \\\n")],
     rules_of_mistakes: [("tests/model/run", "NO_FENCING  blind  quick  words (L1)\n"), ("tests/model/run", "NO_FENCING  blind  quick  words\n"),
                         ("tests/crash/seeds", '    Seed("no_fencing", "words (L14, S1)", ZOMBIE, {}, [')],
+    rules_of_faults: [(TABLE_OF_FAULTS, "| 1 | kill | I1; L9 | chaos.kill | 1 | 2 |\n"), (TABLE_OF_FAULTS, "no table\n")],
     tests_of_rules: [("bridge/relay/PROTOCOL.md", "| L9 | Words. | unit.settle (`no_such_test`) |"), ("README.md", "integration.nothing (`test_a`)")],
     names: [("bridge/README.md", "`relay/nothing.c`"), ("bridge/README.md", "`no_such_name`"), ("bridge/README.md", "`NO_SUCH_NAME`")],
 }
