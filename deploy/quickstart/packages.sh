@@ -3,12 +3,13 @@
 # deploy/quickstart/run, tests/run and .ci/run; the names are the same on Debian 12 and 13.
 
 # shellcheck disable=SC2034  # used by those who source this
-BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config librdkafka-dev libavro-dev libhiredis-dev libjansson-dev
+BUILD_PACKAGES="gcc libc6-dev make cmake ninja-build pkg-config librdkafka-dev libavro-dev libhiredis-dev libjansson-dev
   libcurl4-openssl-dev libmicrohttpd-dev libpq-dev libsmartcols-dev libncurses-dev"
 RUN_PACKAGES="redis-server python3"
 KAFKA_PACKAGES="default-jre-headless maven kcat"
 UNIT_PACKAGES="libcmocka-dev locales postgresql"
-TEST_PACKAGES="python3-avro python3-jsonschema python3-venv python3-yaml spin systemd tmux zsh fish"
+TEST_PACKAGES="python3-avro python3-jsonschema python3-venv python3-yaml spin systemd tmux zsh fish
+  dpkg-dev file lintian"
 command -v kubectl >/dev/null || TEST_PACKAGES+=" kubernetes-client" # any kubectl renders the manifests
 command -v npm >/dev/null || TEST_PACKAGES+=" nodejs npm"            # for the examples
 command -v javac >/dev/null || TEST_PACKAGES+=" default-jdk-headless" # likewise
