@@ -34,9 +34,9 @@ void commands_help(struct admin *a) {
   buffer_add_z(
       out,
       "      --version              the release\n"
-      "\nExit codes: 0 ok, 1 failure, 2 usage or settings, 3 nothing matched, 4 partly done, 75 busy or "
-      "unreachable, 130 interrupted;\nhealth alone: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. Manual: "
-      "busbridge(1), busbridge.conf(5).\n");
+      "\nExit codes: 0 ok, 1 failure, 2 usage or settings, 3 nothing matched, 4 partly done, 75 "
+      "busy or unreachable, 130 interrupted;\nhealth alone: 0 OK, 1 WARNING, 2 CRITICAL, 3 "
+      "UNKNOWN. Manual: busbridge(1), busbridge.conf(5).\n");
 }
 
 /* What other tools call it, too far from our word to be seen as a slip. */

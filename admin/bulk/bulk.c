@@ -118,11 +118,11 @@ static enum status drive(struct bulk_going *g, struct error *err) {
 static void say_how_to_go_on(const struct bulk_going *g, const char *what) {
   const struct bulk *b = g->bulk;
   char done[NUMBER_TEXT], total[NUMBER_TEXT];
-  note(
-      b->admin,
-      "%s: %s of %s %s, the rest are dead letters as before; go on by: busbridge %s --resume %" PRIu64,
-      what, number_text(bulk_count(g, bulk_verb(b, true)), done), number_text(g->total, total),
-      bulk_verb(b, true), b->command->name, g->selection);
+  note(b->admin,
+       "%s: %s of %s %s, the rest are dead letters as before; go on by: "
+       "busbridge %s --resume %" PRIu64,
+       what, number_text(bulk_count(g, bulk_verb(b, true)), done), number_text(g->total, total),
+       bulk_verb(b, true), b->command->name, g->selection);
 }
 
 static int go(struct bulk_going *g) {

@@ -44,7 +44,8 @@ void bulk_missing(const struct bulk_going *g) {
   complain(
       g->bulk->admin,
       "%" PRIu64
-      " of the ids belong%s to no dead letter: %.300s%s; whole ids are given by: busbridge list --type dlq -o name",
+      " of the ids belong%s to no dead letter: %.300s%s; whole ids are given by: busbridge list "
+      "--type dlq -o name",
       missing, missing == 1 ? "s" : "", buffer_z(&ids),
       missing > g->doc.nodes[list].count ? ", ..." : "");
   buffer_release(&ids);

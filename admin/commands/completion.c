@@ -56,8 +56,10 @@ const struct command command_completion = {
                 "  busbridge completion zsh > ~/.zfunc/_busbridge\n"
                 "  busbridge completion fish > ~/.config/fish/completions/busbridge.fish\n",
     .description =
-        "An installed busbridge needs none of it: the scripts lie where the shells look for them. They ask the program\n"
-        "itself, so they know each of its options, the ids of dead letters, events, topics and settings.",
+        "An installed busbridge needs none of it: the scripts lie where the shells look for them. "
+        "They ask the program\n"
+        "itself, so they know each of its options, the ids of dead letters, events, topics and "
+        "settings.",
     .run = run_completion,
     .usage_code = CODE_USAGE,
 };

@@ -170,14 +170,19 @@ const struct command command_config = {
     .arguments = "[KEY...] [--changed] | --defaults | check [FILE]",
     .summary = "the settings in force and where each comes from; check a file",
     .examples =
-        "  busbridge config --changed            what is not at its default, and which file and line says so\n"
+        "  busbridge config --changed            what is not at its default, and which file and "
+        "line says so\n"
         "  busbridge config redis                all settings of Redis\n"
-        "  busbridge config --defaults           the aliases and keys that are built in, to be changed\n"
+        "  busbridge config --defaults           the aliases and keys that are built in, to be "
+        "changed\n"
         "  busbridge config kafka.bootstrap.servers flush.interval -o wide\n"
-        "  busbridge config check new.conf       is this file valid? exit 0, or 2 with file and line\n",
+        "  busbridge config check new.conf       is this file valid? exit 0, or 2 with file and "
+        "line\n",
     .description =
-        "Where a worker runs its settings are shown, and standard error says where those here differ. Secrets are never\n"
-        "shown. A KEY may be the beginning of several, up to a dot. check reads the file alone, without environment and -X.",
+        "Where a worker runs its settings are shown, and standard error says where those here "
+        "differ. Secrets are never\n"
+        "shown. A KEY may be the beginning of several, up to a dot. check reads the file alone, "
+        "without environment and -X.",
     .run = run_config,
     .usage_code = CODE_USAGE,
 };

@@ -123,8 +123,8 @@ static bool ask_to_send(struct admin *a, const struct json_doc *doc, struct new_
   complain(
       a,
       "nothing was changed. %" PRIu64
-      " entries would be sent of which nobody can tell whether they were published. Move away those that are not to be "
-      "sent; if these all are: busbridge doctor --new-id%s --send %" PRIu64,
+      " entries would be sent of which nobody can tell whether they were published. Move away "
+      "those that are not to be sent; if these all are: busbridge doctor --new-id%s --send %" PRIu64,
       unknown, how->beside ? " --beside" : "", unknown);
   return false;
 }
@@ -233,14 +233,17 @@ const struct command command_doctor = {
     .arguments = "[--accept-cluster | --new-id [--beside] [--send N]]",
     .summary = "is everything there that a worker needs? and what to do where it is not",
     .examples =
-        "  busbridge doctor                      settings, outbox, Redis, clocks, broker, topics, rights\n"
+        "  busbridge doctor                      settings, outbox, Redis, clocks, broker, topics, "
+        "rights\n"
         "  busbridge doctor -o json\n"
         "  busbridge doctor --accept-cluster     the outbox moves to another Kafka cluster\n"
         "  busbridge doctor --new-id             after restoring an outbox from a backup\n"
         "  busbridge doctor --new-id --beside    this one is a copy, the original goes on\n",
     .description =
-        "Examines each thing and says what to do about it; changes nothing, and works beside a running worker. Exit 0 all\n"
-        "well or warnings only, 1 something failed, 75 nothing but the broker, which does not answer. The two changes are\n"
+        "Examines each thing and says what to do about it; changes nothing, and works beside a "
+        "running worker. Exit 0 all\n"
+        "well or warnings only, 1 something failed, 75 nothing but the broker, which does not "
+        "answer. The two changes are\n"
         "those that a worker's refusal names; they are refused while a worker runs.",
     .run = run_doctor,
     .usage_code = CODE_USAGE,

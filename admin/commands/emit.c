@@ -64,10 +64,12 @@ const struct command command_emit = {
     .arguments = "NAME [JSON|-] [--id ID]",
     .summary = "write an event into the outbox, durably; prints its id",
     .examples =
-        "  busbridge emit episode.published '{\"episode_id\": \"ep-1\", \"publication_id\": \"p-1\"}'\n"
+        "  busbridge emit episode.published '{\"episode_id\": \"ep-1\", \"publication_id\": "
+        "\"p-1\"}'\n"
         "  jq -c .payload event.json | busbridge emit quality.checked -\n",
     .description =
-        "The payload is one JSON object ({} when left out; - reads standard input). The entry appears whole or not at all,\n"
+        "The payload is one JSON object ({} when left out; - reads standard input). The entry "
+        "appears whole or not at all,\n"
         "and is on the disk when the id is printed. A worker relays it at once.",
     .run = run_emit,
     .usage_code = CODE_USAGE,

@@ -224,7 +224,8 @@ const struct command command_flush = {
                 "  busbridge flush --limit 0             everything\n"
                 "  busbridge flush --dry-run             what would be tried, by topic\n",
     .description =
-        "Asks the worker to relay pending entries now; without a worker it does so itself, under the outbox's lock.\n"
+        "Asks the worker to relay pending entries now; without a worker it does so itself, under "
+        "the outbox's lock.\n"
         "Ctrl-C stops taking more and settles what was handed to Kafka; the rest stays pending.",
     .run = run_flush,
     .usage_code = CODE_USAGE,

@@ -213,8 +213,10 @@ const struct command command_health = {
         "  busbridge health --detailed           with the errors of the dead letters, counted\n"
         "  busbridge health -o json\n",
     .description =
-        "Judges pending entries, dead letters, failure rates, times, breakers, Redis and disk by the limits of the\n"
-        "health.* settings, says why in words, and names the next command. Never OK while nothing moves.",
+        "Judges pending entries, dead letters, failure rates, times, breakers, Redis and disk by "
+        "the limits of the\n"
+        "health.* settings, says why in words, and names the next command. Never OK while nothing "
+        "moves.",
     .run = run_health,
     .usage_code = UNKNOWN,
 };

@@ -273,15 +273,22 @@ const struct command command_list = {
     .summary = "what lies in the outbox: pending entries and dead letters",
     .examples =
         "  busbridge list                                   the oldest 50\n"
-        "  busbridge list --type dlq -o wide                dead letters with everything known about them\n"
-        "  busbridge list --name 'plot.*' --since 2h        what arrived or failed in the last two hours\n"
-        "  busbridge list --type aside                      what the file system refuses to change, and what to do\n"
-        "  busbridge list --reason not_json -o name         ids alone; exit code 3 when there are none\n"
+        "  busbridge list --type dlq -o wide                dead letters with everything known "
+        "about them\n"
+        "  busbridge list --name 'plot.*' --since 2h        what arrived or failed in the last "
+        "two hours\n"
+        "  busbridge list --type aside                      what the file system refuses to "
+        "change, and what to do\n"
+        "  busbridge list --reason not_json -o name         ids alone; exit code 3 when there are "
+        "none\n"
         "  busbridge list --limit 0 -o jsonl                all, one JSON object a line\n",
     .description =
-        "Lists entries in the order of their arrival. Nothing is changed and nothing is locked. All filters that are given\n"
-        "must hold; with any but times of pending entries every file is read, so a long backlog takes a while.\n"
-        "-o json is an array of objects with id, name, created_at, attempts, last_error, failed_at, payload_size, and more after them.",
+        "Lists entries in the order of their arrival. Nothing is changed and nothing is locked. "
+        "All filters that are given\n"
+        "must hold; with any but times of pending entries every file is read, so a long backlog "
+        "takes a while.\n"
+        "-o json is an array of objects with id, name, created_at, attempts, last_error, "
+        "failed_at, payload_size, and more after them.",
     .run = run_list,
     .usage_code = CODE_USAGE,
 };

@@ -126,7 +126,8 @@ const struct command command_metrics = {
                 "  busbridge metrics -o json\n"
                 "  busbridge metrics -o prometheus       as GET /metrics of the worker answers\n",
     .description =
-        "Figures of the present period: commands are what the worker is asked to do, events the entries it relays. They\n"
+        "Figures of the present period: commands are what the worker is asked to do, events the "
+        "entries it relays. They\n"
         "outlive a restart; without a worker they are those it saved last.",
     .run = run_metrics,
     .usage_code = CODE_USAGE,

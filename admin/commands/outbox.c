@@ -81,12 +81,17 @@ const struct command command_outbox = {
     .arguments = "init|migrate [--dry-run]",
     .summary = "make an outbox ready, or bring its tables to this release",
     .examples =
-        "  busbridge outbox init --dry-run       the SQL that would be run, for whoever may run it\n"
-        "  busbridge outbox init                 makes what outbox.url names: tables, or the folder\n"
-        "  busbridge outbox migrate              after an update: brings the tables to this release\n",
+        "  busbridge outbox init --dry-run       the SQL that would be run, for whoever may run "
+        "it\n"
+        "  busbridge outbox init                 makes what outbox.url names: tables, or the "
+        "folder\n"
+        "  busbridge outbox migrate              after an update: brings the tables to this "
+        "release\n",
     .description =
-        "Neither a worker nor another command changes tables by itself: they say which of these is missing. Done twice, both\n"
-        "do nothing. What a newer release made is refused, with both versions. Where a worker runs, stop it before migrate.",
+        "Neither a worker nor another command changes tables by itself: they say which of these "
+        "is missing. Done twice, both\n"
+        "do nothing. What a newer release made is refused, with both versions. Where a worker "
+        "runs, stop it before migrate.",
     .run = run_outbox,
     .usage_code = CODE_USAGE,
 };

@@ -98,8 +98,10 @@ const struct command command_pause = {
     .examples = "  busbridge pause --reason \"broker upgrade, ticket 4711\"\n"
                 "  busbridge resume                      goes on\n",
     .description =
-        "Nothing more is handed to Kafka until `busbridge resume`, over restarts of the worker too; what Kafka has already\n"
-        "is settled. Entries stay pending and no attempt is counted; emit goes on, flush is refused, health says WARNING.",
+        "Nothing more is handed to Kafka until `busbridge resume`, over restarts of the worker "
+        "too; what Kafka has already\n"
+        "is settled. Entries stay pending and no attempt is counted; emit goes on, flush is "
+        "refused, health says WARNING.",
     .run = run_pause,
     .usage_code = CODE_USAGE,
 };
@@ -111,7 +113,8 @@ const struct command command_resume = {
     .examples = "  busbridge resume\n"
                 "  busbridge health                      is everything moving again?\n",
     .description =
-        "Ends the pause: the worker relays what is pending, in its order. Not paused: nothing happens.",
+        "Ends the pause: the worker relays what is pending, in its order. Not paused: nothing "
+        "happens.",
     .run = run_resume,
     .usage_code = CODE_USAGE,
 };

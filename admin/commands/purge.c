@@ -25,11 +25,14 @@ const struct command command_purge = {
     .examples =
         "  busbridge purge --reason not_json --older-than 30d --dry-run       which would go?\n"
         "  busbridge purge --reason not_json --older-than 30d --export old.jsonl\n"
-        "  busbridge purge 3f2b8c1e-7d4a-4e59-9b60-2c5d1a8f0e77 --yes         one, by its whole id\n"
+        "  busbridge purge 3f2b8c1e-7d4a-4e59-9b60-2c5d1a8f0e77 --yes         one, by its whole "
+        "id\n"
         "  busbridge purge --resume 3                                         go on after Ctrl-C\n",
     .description =
-        "Only dead letters, and only those that filters, ids or --all name; pending entries are never touched. What is\n"
-        "meant is written down first, so that dead letters that come later stay. It asks for the count unless --yes is\n"
+        "Only dead letters, and only those that filters, ids or --all name; pending entries are "
+        "never touched. What is\n"
+        "meant is written down first, so that dead letters that come later stay. It asks for the "
+        "count unless --yes is\n"
         "given. With --export nothing goes before its copy is safely on the disk.",
     .run = run_purge,
     .usage_code = CODE_USAGE,

@@ -101,16 +101,22 @@ const struct command command_replay = {
     .arguments = "ID... | - | FILTER... | --all [--force]",
     .summary = "move dead letters back to pending, under the same id",
     .examples =
-        "  busbridge replay 3f2b                                  the beginning of an id, when it is unambiguous\n"
-        "  busbridge replay --reason schema_mismatch --dry-run    what would go, by topic and by reason\n"
+        "  busbridge replay 3f2b                                  the beginning of an id, when it "
+        "is unambiguous\n"
+        "  busbridge replay --reason schema_mismatch --dry-run    what would go, by topic and by "
+        "reason\n"
         "  busbridge replay --reason schema_mismatch --name 'plot.*' --rate 200\n"
         "  busbridge list --type dlq -o name | busbridge replay - ids from standard input\n"
         "  busbridge replay --resume 3                            go on after Ctrl-C\n",
     .description =
-        "An ID is one of a dead letter, its beginning, or the stem of its file (from standard input, and of more than\n"
-        "100: whole ones). The entry keeps its id and starts again with attempts 0. What Kafka has already is refused; --force\n"
-        "forgets the idempotency key first. What filters name is written down before the first is moved, so that letters\n"
-        "which come later stay; more than 100 are asked about. Ctrl-C stops after the step that runs.",
+        "An ID is one of a dead letter, its beginning, or the stem of its file (from standard "
+        "input, and of more than\n"
+        "100: whole ones). The entry keeps its id and starts again with attempts 0. What Kafka "
+        "has already is refused; --force\n"
+        "forgets the idempotency key first. What filters name is written down before the first is "
+        "moved, so that letters\n"
+        "which come later stay; more than 100 are asked about. Ctrl-C stops after the step that "
+        "runs.",
     .run = run_replay,
     .usage_code = CODE_USAGE,
 };

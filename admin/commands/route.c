@@ -144,12 +144,15 @@ const struct command command_route = {
     .summary = "which topic, key, headers an event takes, and which setting says so",
     .examples =
         "  busbridge route order.placed                   what holds for events of that name\n"
-        "  busbridge route order.placed '{\"order_id\": 7}'  for this one: its key, partition and headers too\n"
+        "  busbridge route order.placed '{\"order_id\": 7}'  for this one: its key, partition and "
+        "headers too\n"
         "  busbridge route order.placed payload.json\n"
         "  busbridge show ID -o json | jq .payload | busbridge route order.placed -\n",
     .description =
-        "Behind each part stands the setting that says it. Exit 1 where the event would be a dead letter, with its reason.\n"
-        "By the settings here, as a worker takes them at its next start; where a worker runs, standard error names those in which\n"
+        "Behind each part stands the setting that says it. Exit 1 where the event would be a dead "
+        "letter, with its reason.\n"
+        "By the settings here, as a worker takes them at its next start; where a worker runs, "
+        "standard error names those in which\n"
         "it differs. Kafka is asked for the partitions alone.",
     .run = run_route,
     .usage_code = CODE_USAGE,

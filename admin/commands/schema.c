@@ -117,9 +117,9 @@ static int run_schema(struct admin *a, const struct command *self, int argc, cha
 
 const struct command command_schema = {
     .name = "schema",
-    .words =
-        "list|show|check|freeze|encode|decode|register|export|infer|diff "
-        "show:<event>|check:<event>|freeze:<event>|encode:<event>|register:<event>|export:<event>|infer:<event>|diff:<event> check:<file>|encode:<file>|diff:<file>",
+    .words = "list|show|check|freeze|encode|decode|register|export|infer|diff "
+             "show:<event>|check:<event>|freeze:<event>|encode:<event>|register:<event>|"
+             "export:<event>|infer:<event>|diff:<event> check:<file>|encode:<file>|diff:<file>",
     .arguments =
         "[list] | show EVENT | check EVENT [FILE|-] | check [--all|FOLDER] | "
         "check [EVENT|FOLDER] --against FOLDER | check [EVENT|FOLDER] --against-git REVISION | "
@@ -134,21 +134,28 @@ const struct command command_schema = {
     .examples =
         "  busbridge schema list\n"
         "  busbridge schema show quality.checked\n"
-        "  busbridge schema check quality.checked payload.json    exit 0 when it fits, else 1 and why\n"
+        "  busbridge schema check quality.checked payload.json    exit 0 when it fits, else 1 and "
+        "why\n"
         "  busbridge show ID -o json | jq .payload | busbridge schema check episode.created -\n"
         "  busbridge schema check                are all of them sound?\n"
         "  busbridge schema check ./schemas      those of another folder\n"
         "  busbridge schema check --against-git main --compatibility FULL   may they be deployed?\n"
-        "  busbridge schema infer order.placed --write schemas/order/placed.avsc    from what waits\n"
-        "  busbridge schema freeze order.placed  before it is changed: older records stay readable\n"
+        "  busbridge schema infer order.placed --write schemas/order/placed.avsc    from what "
+        "waits\n"
+        "  busbridge schema freeze order.placed  before it is changed: older records stay "
+        "readable\n"
         "  busbridge schema diff order.placed    what changed since it was frozen last\n"
         "  busbridge schema diff old.avsc new.avsc\n"
         "  busbridge schema encode order.placed payload.json | busbridge schema decode\n"
-        "  busbridge schema register --all --dry-run    would the registry take them? without --dry-run it gets them\n"
-        "  busbridge schema export order.placed  as JSON Schema; --format asyncapi: topics and events\n",
+        "  busbridge schema register --all --dry-run    would the registry take them? without "
+        "--dry-run it gets them\n"
+        "  busbridge schema export order.placed  as JSON Schema; --format asyncapi: topics and "
+        "events\n",
     .description =
-        "check says what the relay would say of an event with this payload, in the words of the dead letter it would become:\n"
-        "reason, place and what was expected. The schemas are those of encoding.schemas; no worker is asked.",
+        "check says what the relay would say of an event with this payload, in the words of the "
+        "dead letter it would become:\n"
+        "reason, place and what was expected. The schemas are those of encoding.schemas; no "
+        "worker is asked.",
     .run = run_schema,
     .usage_code = CODE_USAGE,
 };

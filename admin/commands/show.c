@@ -278,12 +278,15 @@ const struct command command_show = {
     .arguments = "ID [--raw]",
     .summary = "one entry whole: where it stands, what is wrong with it, its payload",
     .examples =
-        "  busbridge show 3f2b                        the beginning of an id is enough when it is unambiguous\n"
+        "  busbridge show 3f2b                        the beginning of an id is enough when it is "
+        "unambiguous\n"
         "  busbridge show 3f2b -o json | jq .payload  everything known about it, for scripts\n"
         "  busbridge show 3f2b --raw > entry.json     its bytes as they are\n",
     .description =
-        "An id, the beginning of one, or the stem of a file: a pending entry or a dead letter. Nothing is changed and\n"
-        "nothing is locked. Where its bytes went wrong, they are shown with a mark under the place.",
+        "An id, the beginning of one, or the stem of a file: a pending entry or a dead letter. "
+        "Nothing is changed and\n"
+        "nothing is locked. Where its bytes went wrong, they are shown with a mark under the "
+        "place.",
     .run = run_show,
     .usage_code = CODE_USAGE,
 };

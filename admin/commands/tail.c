@@ -78,7 +78,8 @@ static int tail(struct tailing *t, const struct tail_request *request) {
   if (t->code == CODE_OK && t->damaged) {
     complain(
         t->admin,
-        "Some values could not be decoded: see their error; encoding.schemas names the folder of the schemas");
+        "Some values could not be decoded: see their error; encoding.schemas names the folder of "
+        "the schemas");
     return CODE_FAILURE;
   }
   return t->code;
@@ -131,8 +132,10 @@ const struct command command_tail = {
                 "  busbridge tail episode.events -n 5    the first five of one\n"
                 "  busbridge tail --new -o value         payloads as they arrive\n",
     .description =
-        "Reads committed records without a consumer group, so nobody else is disturbed. A line is {topic, partition, offset,\n"
-        "timestamp, key, headers, value}; a value that cannot be decoded stands as value_base64 with its error, and the exit code is 1.",
+        "Reads committed records without a consumer group, so nobody else is disturbed. A line is "
+        "{topic, partition, offset,\n"
+        "timestamp, key, headers, value}; a value that cannot be decoded stands as value_base64 "
+        "with its error, and the exit code is 1.",
     .run = run_tail,
     .usage_code = CODE_USAGE,
 };

@@ -274,8 +274,10 @@ const struct command command_top = {
                 "  busbridge top --once                  as plain text, for a pipe or a ticket\n"
                 "  busbridge top -o json\n",
     .description =
-        "Keys: q quits, the arrows move what does not fit, ? shows help. It only reads. When the worker ends it says so, shows\n"
-        "what the outbox itself tells, and goes on when one is there again. Without a terminal it prints once.",
+        "Keys: q quits, the arrows move what does not fit, ? shows help. It only reads. When the "
+        "worker ends it says so, shows\n"
+        "what the outbox itself tells, and goes on when one is there again. Without a terminal it "
+        "prints once.",
     .run = run_top,
     .usage_code = CODE_USAGE,
 };

@@ -65,9 +65,12 @@ const struct command command_verify = {
                 "  busbridge verify --full               all of them; reads the topics whole\n"
                 "  busbridge verify -o json\n",
     .description =
-        "Compares what Kafka, the outbox, Redis and the figures say of the same events, and says what to do where they do\n"
-        "not agree; changes nothing, and works beside a running worker: what looks wrong is looked at twice. Exit 0 all\n"
-        "agrees or warnings only, 1 something does not, 75 nothing but Kafka or Redis, which does not answer.",
+        "Compares what Kafka, the outbox, Redis and the figures say of the same events, and says "
+        "what to do where they do\n"
+        "not agree; changes nothing, and works beside a running worker: what looks wrong is "
+        "looked at twice. Exit 0 all\n"
+        "agrees or warnings only, 1 something does not, 75 nothing but Kafka or Redis, which does "
+        "not answer.",
     .run = run_verify,
     .usage_code = CODE_USAGE,
 };

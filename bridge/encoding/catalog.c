@@ -213,7 +213,8 @@ static void note_cut(struct catalog *c, const struct event_schema *e) {
   json_path(c->encoder.doc, c->encoder.cut_node, &path);
   log_note(
       c, "number_cut", e, buffer_span(&path),
-      "A number has more digits than a double keeps: the nearest double is published; send it as a string to keep all");
+      "A number has more digits than a double keeps: the nearest double is published; send it as "
+      "a string to keep all");
   buffer_release(&path);
 }
 

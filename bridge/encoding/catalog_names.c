@@ -52,10 +52,10 @@ bool catalog_unknown(const struct catalog *c, struct span event_name, const char
 enum reason catalog_refuse_name(const struct catalog *c, struct span name, struct error *err) {
   const char *near;
   if (!catalog_unknown(c, name, &near)) return REASON_NONE;
-  error_set(
-      err, ST_INVALID,
-      "name %.*s has no schema, though its namespace has some, and encoding.unknown_names is refuse%s%s%s",
-      SPAN_ARGS(name), near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+  error_set(err, ST_INVALID,
+            "name %.*s has no schema, though its namespace has some, and encoding.unknown_names is "
+            "refuse%s%s%s",
+            SPAN_ARGS(name), near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
   return REASON_UNKNOWN_EVENT;
 }
 

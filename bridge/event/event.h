@@ -15,52 +15,55 @@
 /* Every reason an event can be set aside for, with its stable word, and what to do about it. One
  * row feeds the dead letter, the metrics label, the CLI and the manual. Words of the first group
  * equal json_fault_word. */
-#define REASON_TABLE(X)                                                                                                                                       \
-  X(NONE, "none", "")                                                                                                                                         \
-  X(EMPTY_FILE, "empty_file",                                                                                                                                 \
-    "The producer created the file and never wrote it; ask it for the event again")                                                                           \
-  X(NOT_JSON, "not_json", "Fix the text at the byte named, then replay it")                                                                                   \
-  X(NOT_A_NUMBER, "not_a_number", "Replace NaN or Infinity by a number or null, then replay it")                                                              \
-  X(LONE_SURROGATE, "lone_surrogate",                                                                                                                         \
-    "Replace the half surrogate at the byte named, then replay it")                                                                                           \
-  X(INVALID_UTF8, "invalid_utf8", "Re-encode the file as UTF-8, then replay it")                                                                              \
-  X(DUPLICATE_KEY, "duplicate_key", "Keep one of the two members named, then replay it")                                                                      \
-  X(TOO_DEEP, "too_deep", "Nest at most 64 levels, then replay it")                                                                                           \
-  X(TOO_LARGE, "too_large",                                                                                                                                   \
-    "Raise outbox.max_entry_bytes or make the entry smaller, then replay it")                                                                                 \
-  X(NOT_OBJECT, "not_an_object", "An entry is one JSON object; fix it, then replay it")                                                                       \
-  X(MISSING_ID, "missing_id", "Give it an id of [A-Za-z0-9._-]{1,128}, then replay it")                                                                       \
-  X(BAD_ID, "bad_id", "Give it an id of [A-Za-z0-9._-]{1,128}, then replay it")                                                                               \
-  X(MISSING_NAME, "missing_name", "Give it a name like episode.created, then replay it")                                                                      \
-  X(BAD_NAME, "bad_name",                                                                                                                                     \
-    "A name is namespace.event in [a-z0-9_.-]; fix it or add it to routing.aliases")                                                                          \
-  X(UNKNOWN_NAMESPACE, "unknown_namespace",                                                                                                                   \
-    "Add it to routing.namespaces or the name to routing.aliases, restart the worker, then replay it")                                                        \
-  X(UNKNOWN_EVENT, "unknown_event",                                                                                                                           \
-    "Add its schema, or the name to routing.aliases, restart the worker, then replay it")                                                                     \
-  X(BAD_KEY, "bad_key",                                                                                                                                       \
-    "A key is a string or a number; fix the field named, or name another as key and restart the worker; then "                                                \
-    "replay it")                                                                                                                                              \
-  X(BAD_HEADER, "bad_header",                                                                                                                                 \
-    "A header is a string, a number or a boolean; fix the field named, or name another in the route and restart "                                             \
-    "the worker; then replay it")                                                                                                                             \
-  X(BAD_TIME, "bad_time",                                                                                                                                     \
-    "Kafka knows no time before 1970; fix created_at, or take timestamp = event out of the route and restart the "                                            \
-    "worker; then replay it")                                                                                                                                 \
-  X(BAD_PAYLOAD, "payload_not_object",                                                                                                                        \
-    "The payload must be a JSON object; fix it, then replay it")                                                                                              \
-  X(SCHEMA_MISMATCH, "schema_mismatch",                                                                                                                       \
-    "Fix the field named, or the schema and restart the worker; then replay it")                                                                              \
-  X(INTEGER_RANGE, "integer_out_of_range",                                                                                                                    \
-    "An int has 32 bits, a long 64; fix the field, or make it a long in the schema; then replay it")                                                          \
-  X(HEADER_TOO_LARGE, "header_too_large",                                                                                                                     \
-    "Give the fields named a place in the schema, or a map of strings named extra, or set "                                                                   \
-    "encoding.unknown_fields = drop (of an envelope encoding.envelope = drop; of a route's headers name smaller fields); restart the worker, then replay it") \
-  X(RECORD_TOO_LARGE, "record_too_large",                                                                                                                     \
-    "Raise kafka.message.max.bytes and the topic's max.message.bytes, then replay it")                                                                        \
-  X(BROKER_REFUSED, "broker_refused",                                                                                                                         \
-    "See last_error; fix the topic's configuration or the event, then replay it")                                                                             \
-  X(CRASHES_WORKER, "crashes_worker",                                                                                                                         \
+#define REASON_TABLE(X)                                                                            \
+  X(NONE, "none", "")                                                                              \
+  X(EMPTY_FILE, "empty_file",                                                                      \
+    "The producer created the file and never wrote it; ask it for the event again")                \
+  X(NOT_JSON, "not_json", "Fix the text at the byte named, then replay it")                        \
+  X(NOT_A_NUMBER, "not_a_number", "Replace NaN or Infinity by a number or null, then replay it")   \
+  X(LONE_SURROGATE, "lone_surrogate",                                                              \
+    "Replace the half surrogate at the byte named, then replay it")                                \
+  X(INVALID_UTF8, "invalid_utf8", "Re-encode the file as UTF-8, then replay it")                   \
+  X(DUPLICATE_KEY, "duplicate_key", "Keep one of the two members named, then replay it")           \
+  X(TOO_DEEP, "too_deep", "Nest at most 64 levels, then replay it")                                \
+  X(TOO_LARGE, "too_large",                                                                        \
+    "Raise outbox.max_entry_bytes or make the entry smaller, then replay it")                      \
+  X(NOT_OBJECT, "not_an_object", "An entry is one JSON object; fix it, then replay it")            \
+  X(MISSING_ID, "missing_id", "Give it an id of [A-Za-z0-9._-]{1,128}, then replay it")            \
+  X(BAD_ID, "bad_id", "Give it an id of [A-Za-z0-9._-]{1,128}, then replay it")                    \
+  X(MISSING_NAME, "missing_name", "Give it a name like episode.created, then replay it")           \
+  X(BAD_NAME, "bad_name",                                                                          \
+    "A name is namespace.event in [a-z0-9_.-]; fix it or add it to routing.aliases")               \
+  X(UNKNOWN_NAMESPACE, "unknown_namespace",                                                        \
+    "Add it to routing.namespaces or the name to routing.aliases, restart the worker, then "       \
+    "replay it")                                                                                   \
+  X(UNKNOWN_EVENT, "unknown_event",                                                                \
+    "Add its schema, or the name to routing.aliases, restart the worker, then replay it")          \
+  X(BAD_KEY, "bad_key",                                                                            \
+    "A key is a string or a number; fix the field named, or name another as key and restart the "  \
+    "worker; then replay it")                                                                      \
+  X(BAD_HEADER, "bad_header",                                                                      \
+    "A header is a string, a number or a boolean; fix the field named, or name another in the "    \
+    "route and restart the worker; then replay it")                                                \
+  X(BAD_TIME, "bad_time",                                                                          \
+    "Kafka knows no time before 1970; fix created_at, or take timestamp = event out of the "       \
+    "route and restart the worker; then replay it")                                                \
+  X(BAD_PAYLOAD, "payload_not_object",                                                             \
+    "The payload must be a JSON object; fix it, then replay it")                                   \
+  X(SCHEMA_MISMATCH, "schema_mismatch",                                                            \
+    "Fix the field named, or the schema and restart the worker; then replay it")                   \
+  X(INTEGER_RANGE, "integer_out_of_range",                                                         \
+    "An int has 32 bits, a long 64; fix the field, or make it a long in the schema; then replay "  \
+    "it")                                                                                          \
+  X(HEADER_TOO_LARGE, "header_too_large",                                                          \
+    "Give the fields named a place in the schema, or a map of strings named extra, or set "        \
+    "encoding.unknown_fields = drop (of an envelope encoding.envelope = drop; of a route's "       \
+    "headers name smaller fields); restart the worker, then replay it")                            \
+  X(RECORD_TOO_LARGE, "record_too_large",                                                          \
+    "Raise kafka.message.max.bytes and the topic's max.message.bytes, then replay it")             \
+  X(BROKER_REFUSED, "broker_refused",                                                              \
+    "See last_error; fix the topic's configuration or the event, then replay it")                  \
+  X(CRASHES_WORKER, "crashes_worker",                                                              \
     "Report it with the entry attached; it ended the worker twice")
 
 enum reason {

@@ -176,10 +176,9 @@ static enum status keep_due(struct keys *k, const struct key *list, const bool *
   mutex_lock(&k->state);
   k->given_up += given_up;
   mutex_unlock(&k->state);
-  log_write(
-      k->log, LOG_WARNING, "keys", "keys_given_up", FIELDS(F_INT("count", given_up)),
-      "Redis has been away for so long that the oldest idempotency keys due are given up; a duplicate of those "
-      "events will not be noticed");
+  log_write(k->log, LOG_WARNING, "keys", "keys_given_up", FIELDS(F_INT("count", given_up)),
+            "Redis has been away for so long that the oldest idempotency keys due are given up; a "
+            "duplicate of those events will not be noticed");
   return st;
 }
 

@@ -89,6 +89,6 @@ void keys_check_policy(struct keys *k) {
     log_write(
         k->log, LOG_WARNING, "keys", "redis_may_evict",
         FIELDS(F_TEXT("policy", p.policy), F_INT("maxmemory", p.limit)),
-        "Redis may drop idempotency keys before their time, and duplicates pass then: set its maxmemory-policy "
-        "to noeviction");
+        "Redis may drop idempotency keys before their time, and duplicates pass then: set its "
+        "maxmemory-policy to noeviction");
 }

@@ -99,7 +99,7 @@ enum status redis_url_parse(const char *text, struct redis_url *out, struct erro
   if (span_starts(s, "rediss://"))
     return error_set(
         err, ST_UNSUPPORTED,
-        "redis.url: rediss:// is not there: this build's hiredis has no TLS; use redis:// through a tunnel "
-        "or on a trusted network");
+        "redis.url: rediss:// is not there: this build's hiredis has no TLS; use redis:// through "
+        "a tunnel or on a trusted network");
   return wrong_url(err, "must begin with redis:// or unix:/, or be off");
 }

@@ -59,8 +59,8 @@ static enum status add_header(struct routing *r, const struct said *said, struct
   if (taken(kept))
     return refuse_header(
         said, word,
-        "that header is not to be had: ce_*, content-type, traceparent, tracestate, busbridge-* and "
-        "__*_schema_id have a meaning of their own",
+        "that header is not to be had: ce_*, content-type, traceparent, tracestate, busbridge-* "
+        "and __*_schema_id have a meaning of their own",
         err);
   if (listed(list, count, kept))
     return refuse_header(said, word, "that header is there already", err);

@@ -29,7 +29,8 @@ static enum reason bad_name(const struct json_doc *doc, const struct event *even
   names_shown(event->name, &shown);
   error_set(
       err, ST_INVALID,
-      "%sname %s is not namespace.event in [a-z0-9_.-] of at most %d bytes; fix it, or add it to routing.aliases",
+      "%sname %s is not namespace.event in [a-z0-9_.-] of at most %d bytes; fix it, or add it to "
+      "routing.aliases",
       name_path(doc, event), buffer_z(&shown), EVENT_NAME_MAX);
   buffer_release(&shown);
   return REASON_BAD_NAME;
@@ -42,12 +43,11 @@ static enum reason unknown_namespace(const struct routing *r, const struct json_
   struct span ns = route->ns;
   if (!err) return REASON_UNKNOWN_NAMESPACE;
   names_shown(route->name, &shown);
-  error_set(
-      err, ST_INVALID,
-      "%sname %s: namespace \"%.*s\" is not in routing.namespaces (the nearest there is \"%.*s\"); add it there, or "
-      "the name to routing.aliases",
-      name_path(doc, event), buffer_z(&shown), (int)(ns.len < 60 ? ns.len : 60), ns.ptr,
-      SPAN_ARGS(nearest(r, ns)));
+  error_set(err, ST_INVALID,
+            "%sname %s: namespace \"%.*s\" is not in routing.namespaces (the nearest there is "
+            "\"%.*s\"); add it there, or the name to routing.aliases",
+            name_path(doc, event), buffer_z(&shown), (int)(ns.len < 60 ? ns.len : 60), ns.ptr,
+            SPAN_ARGS(nearest(r, ns)));
   buffer_release(&shown);
   return REASON_UNKNOWN_NAMESPACE;
 }

@@ -200,7 +200,8 @@ void service_close(struct service *s, int64_t drain_ms) {
   if (!relay_stop(s->relay, drain_ms)) {
     log_write(
         s->log, LOG_WARNING, "service", "abandoned", NO_FIELDS,
-        "Kafka did not answer within the drain timeout; what was under way is resolved at the next start");
+        "Kafka did not answer within the drain timeout; what was under way is resolved at the "
+        "next start");
     return;
   }
   last_framings_unwatch(s->framings);

@@ -88,7 +88,8 @@ static size_t group_len(const char *key) {
 }
 
 static const char kafka_help[] =
-    "Any setting of librdkafka, like kafka.security.protocol. kafka.bootstrap.servers is 127.0.0.1:9092 unless set.";
+    "Any setting of librdkafka, like kafka.security.protocol. kafka.bootstrap.servers is "
+    "127.0.0.1:9092 unless set.";
 
 /* "  routing.*.topic": the attributes of a route, behind the last row of their group. */
 static void route_rows(size_t key_width, size_t width, struct buffer *out) {

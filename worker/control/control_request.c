@@ -87,8 +87,8 @@ static bool admits_sender(struct control *c, const struct headers *h, struct ans
   } else if (h->host && !gate_knows_host(&c->gate, h->host)) {
     snprintf(
         text, sizeof text,
-        "This worker does not answer to the name %.100s: ask by its address or as localhost, or add "
-        "the name to http.hosts",
+        "This worker does not answer to the name %.100s: ask by its address or as localhost, or "
+        "add the name to http.hosts",
         h->host);
     deny(answer, text);
   } else if (h->origin && !gate_same_origin(h->origin, h->host ? h->host : "")) {
@@ -109,10 +109,9 @@ static bool admits_asking(struct control *c, const struct headers *h, bool needs
   *full = bearer == BEARER_RIGHT;
   if (*full || (bearer == BEARER_NONE && !needs_rights)) return true;
   if (!token) {
-    deny(
-        answer,
-        "Over TCP this worker only answers questions. Set http.token or http.token_file to allow this with "
-        "Authorization: Bearer, or ask on the control socket");
+    deny(answer,
+         "Over TCP this worker only answers questions. Set http.token or http.token_file to allow "
+         "this with Authorization: Bearer, or ask on the control socket");
     return false;
   }
   if (bearer == BEARER_WRONG)

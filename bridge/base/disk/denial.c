@@ -99,7 +99,8 @@ const char *sys_remedy(int sys) {
   switch (sys) {
   case EMFILE:
   case ENFILE:
-    return "Raise the worker's limit of open files: LimitNOFILE= of its unit, ulimit -n, --ulimit nofile of a container";
+    return "Raise the worker's limit of open files: LimitNOFILE= of its unit, ulimit -n, --ulimit "
+           "nofile of a container";
   case EFBIG:
     return "Raise the worker's limit of a file's size: LimitFSIZE= of its unit, ulimit -f";
   case ENOSPC:

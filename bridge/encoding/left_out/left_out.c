@@ -8,9 +8,9 @@
 #define CARRIED                                                                                    \
   "A payload field has no place in the schema and rides in the header ce_extra; add it, or a map " \
   "of strings named extra"
-#define DROPPED                                                                                     \
-  "A payload field has no place in the schema and is not published (unknown_fields of encoding or " \
-  "of its route is drop); add it, or a map of strings named extra"
+#define DROPPED                                                                                    \
+  "A payload field has no place in the schema and is not published (unknown_fields of encoding "   \
+  "or of its route is drop); add it, or a map of strings named extra"
 
 void left_out_init(struct left_out *l, enum unknown_fields policy, struct log *log) {
   *l = (struct left_out){.policy = policy, .usual = policy, .log = log};

@@ -8,9 +8,9 @@
 
 #include <avro.h>
 
-#define SUPPORTED                                                                                   \
-  "supported are null, boolean, int, long, float, double, bytes, string, fixed, enum, array, map, " \
-  "record and unions of them"
+#define SUPPORTED                                                                                  \
+  "supported are null, boolean, int, long, float, double, bytes, string, fixed, enum, array, "     \
+  "map, record and unions of them"
 
 static enum status use_of(struct schema_reader *r, uint32_t node, const struct type *type,
                           bool json, struct use *out) {

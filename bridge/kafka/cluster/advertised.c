@@ -43,10 +43,10 @@ static bool is_listed(const struct handle *h, struct span name) {
 }
 
 enum status reach_failed(struct error *err, struct span name, struct span why) {
-  error_set(
-      err, ST_UNAVAILABLE,
-      "the broker names itself %.*s, which cannot be reached from here: advertised.listeners%s%.*s%s",
-      SPAN_ARGS(name), why.len ? " (" : "", SPAN_ARGS(why), why.len ? ")" : "");
+  error_set(err, ST_UNAVAILABLE,
+            "the broker names itself %.*s, which cannot be reached from here: "
+            "advertised.listeners%s%.*s%s",
+            SPAN_ARGS(name), why.len ? " (" : "", SPAN_ARGS(why), why.len ? ")" : "");
   if (err) err->cause = CAUSE_MISNAMED;
   return ST_UNAVAILABLE;
 }

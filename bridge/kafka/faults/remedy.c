@@ -91,19 +91,21 @@ static const char *const plain[CAUSE_DESCRIPTORS + 1] = {
         "Start the broker, or fix kafka.bootstrap.servers; the port may want TLS or a login "
         "(kafka.security.protocol, kafka.sasl.*)",
     [CAUSE_MISNAMED] =
-        "Set advertised.listeners of the broker to an address that can be reached from here, or make "
-        "that name lead to it (DNS, /etc/hosts, a port-forward of the same port)",
+        "Set advertised.listeners of the broker to an address that can be reached from here, or "
+        "make that name lead to it (DNS, /etc/hosts, a port-forward of the same port)",
     [CAUSE_PROTOCOL] =
         "Set kafka.security.protocol to what this port speaks (plaintext, ssl, sasl_plaintext, "
         "sasl_ssl), or kafka.bootstrap.servers to another port",
     [CAUSE_CERTIFICATE] =
-        "Fix the certificates: kafka.ssl.ca.location for the broker's, kafka.ssl.certificate.location "
-        "and kafka.ssl.key.location for ours; the host name must be in the broker's",
+        "Fix the certificates: kafka.ssl.ca.location for the broker's, "
+        "kafka.ssl.certificate.location and kafka.ssl.key.location for ours; the host name must "
+        "be in the broker's",
     [CAUSE_LOGIN] =
-        "Fix kafka.sasl.username, kafka.sasl.password or kafka.sasl.mechanism; the broker's log names "
-        "the login that failed",
+        "Fix kafka.sasl.username, kafka.sasl.password or kafka.sasl.mechanism; the broker's log "
+        "names the login that failed",
     [CAUSE_REPLICAS] =
-        "Bring the missing brokers back: fewer replicas are in sync than the topic's min.insync.replicas",
+        "Bring the missing brokers back: fewer replicas are in sync than the topic's "
+        "min.insync.replicas",
     [CAUSE_COORDINATOR] =
         "See the broker's log about __consumer_offsets and __transaction_state: their replication "
         "factors (offsets.topic., transaction.state.log.) need as many brokers",
@@ -118,10 +120,10 @@ static bool write_rights(enum kafka_cause cause, const struct kafka_config *conf
     allow(out, config, "it", "--operation IdempotentWrite --cluster");
     return true;
   case CAUSE_TRANSACTION_DENIED:
-    allow(
-        out, config, "it",
-        "--operation Write --operation Describe --transactional-id %s --resource-pattern-type prefixed",
-        group_of(config));
+    allow(out, config, "it",
+          "--operation Write --operation Describe --transactional-id %s --resource-pattern-type "
+          "prefixed",
+          group_of(config));
     return true;
   case CAUSE_GROUP_DENIED:
     allow(out, config, "it",
@@ -151,8 +153,9 @@ static bool write_topic(enum kafka_cause cause, const struct kafka_config *confi
   case CAUSE_CLOCK:
     buffer_printf(
         out,
-        "Set this machine's clock (timedatectl set-ntp true), or the broker's; its events follow within 30 s. "
-        "What the topic %s takes is its message.timestamp.after.max.ms and .before.max.ms",
+        "Set this machine's clock (timedatectl set-ntp true), or the broker's; its events follow "
+        "within 30 s. What the topic %s takes is its message.timestamp.after.max.ms and "
+        ".before.max.ms",
         subject);
     return true;
   default: return false;
@@ -165,17 +168,17 @@ static void write_remedy(enum kafka_cause cause, const struct kafka_config *conf
   if (cause == CAUSE_SCRAM)
     buffer_printf(
         out,
-        "librdkafka %s cannot log in to Kafka 4 by SCRAM, even with the right password: take librdkafka "
-        "2.6.1 or newer (Debian 13), or kafka.sasl.mechanism = PLAIN with kafka.security.protocol = "
-        "sasl_ssl, or OAUTHBEARER; with an older Kafka fix user and password",
+        "librdkafka %s cannot log in to Kafka 4 by SCRAM, even with the right password: take "
+        "librdkafka 2.6.1 or newer (Debian 13), or kafka.sasl.mechanism = PLAIN with "
+        "kafka.security.protocol = sasl_ssl, or OAUTHBEARER; with an older Kafka fix user and "
+        "password",
         rd_kafka_version_str());
   else if (cause == CAUSE_TRANSACTION_TIMEOUT)
-    buffer_printf(
-        out,
-        "Set kafka.transaction.timeout.ms (now %lld) to at most the broker's transaction.max.timeout.ms, or "
-        "raise that",
-        (long long)options_number(config, "transaction.timeout.ms", "transaction.timeout.ms",
-                                  60000));
+    buffer_printf(out,
+                  "Set kafka.transaction.timeout.ms (now %lld) to at most the broker's "
+                  "transaction.max.timeout.ms, or raise that",
+                  (long long)options_number(config, "transaction.timeout.ms",
+                                            "transaction.timeout.ms", 60000));
   else if (cause == CAUSE_DESCRIPTORS)
     buffer_add_z(out, sys_remedy(EMFILE));
   else

@@ -93,8 +93,8 @@ static enum status check_room(const struct kafka_config *config, struct error *e
   if (record <= room * 1024) return ST_OK;
   return error_set(
       err, ST_INVALID,
-      "kafka.message.max.bytes = %lld does not fit into kafka.queue.buffering.max.kbytes = %lld, and an "
-      "event that large would wait for ever: set that to at least %lld",
+      "kafka.message.max.bytes = %lld does not fit into kafka.queue.buffering.max.kbytes = %lld, "
+      "and an event that large would wait for ever: set that to at least %lld",
       (long long)record, (long long)room, (long long)(record / 1024 + 1));
 }
 
@@ -132,7 +132,8 @@ static bool not_known(const struct kafka_pair *pair, struct kafka_doubt *out) {
                               .next = "Try it first; or remove the setting"};
   snprintf(
       out->text, sizeof out->text,
-      "kafka.%s is handed to librdkafka %s as it is: busbridge does not know what it does to the promise.",
+      "kafka.%s is handed to librdkafka %s as it is: busbridge does not know what it does to the "
+      "promise.",
       pair->key, kafka_library_version());
   return true;
 }
@@ -140,12 +141,12 @@ static bool not_known(const struct kafka_pair *pair, struct kafka_doubt *out) {
 static bool cannot_log_in(const struct kafka_config *config, struct kafka_doubt *out) {
   if (!options_scram_too_old(config)) return false;
   *out = (struct kafka_doubt){.kind = DOUBT_SCRAM, .key = "sasl.mechanism", .value = "SCRAM"};
-  out->next =
-      "Take librdkafka 2.6.1 or newer (Debian 13), or kafka.sasl.mechanism = PLAIN with kafka.security.protocol "
-      "= sasl_ssl, or OAUTHBEARER";
+  out->next = "Take librdkafka 2.6.1 or newer (Debian 13), or kafka.sasl.mechanism = PLAIN with "
+              "kafka.security.protocol = sasl_ssl, or OAUTHBEARER";
   snprintf(
       out->text, sizeof out->text,
-      "librdkafka %s cannot log in to Kafka 4 by SCRAM, even with the right password (to Kafka 3 it can). %s.",
+      "librdkafka %s cannot log in to Kafka 4 by SCRAM, even with the right password (to Kafka 3 "
+      "it can). %s.",
       kafka_library_version(), out->next);
   return true;
 }

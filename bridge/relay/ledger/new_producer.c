@@ -77,12 +77,11 @@ static enum status remember_position(struct publishing *p, struct error *err) {
 /* An outbox of 0.1.0, which remembered nothing. */
 static void say_found(struct relay *r, const struct standing *s) {
   if (s->remembered || s->number < 1) return;
-  log_write(
-      r->parts.log, LOG_INFO, "relay", "ledger_found",
-      FIELDS(F_TEXT("topic", s->topic), F_INT("batch", s->number)),
-      "This outbox did not say which ledger is its own; its group's latest position is batch %" PRId64
-      " of the topic %s, whose manifest is here: that one is taken",
-      s->number, s->topic);
+  log_write(r->parts.log, LOG_INFO, "relay", "ledger_found",
+            FIELDS(F_TEXT("topic", s->topic), F_INT("batch", s->number)),
+            "This outbox did not say which ledger is its own; its group's latest position "
+            "is batch %" PRId64 " of the topic %s, whose manifest is here: that one is taken",
+            s->number, s->topic);
 }
 
 /* One case of the table in ledger.h each. */
@@ -172,8 +171,8 @@ static enum ledger_found compare_position(struct publishing *p, const struct pos
   if (found->number < 0) {
     error_set(
         err, ST_UNAVAILABLE,
-        "Kafka holds no position for this outbox any more (was the topic %s made anew?). This run ends; the next "
-        "start lets the topics decide",
+        "Kafka holds no position for this outbox any more (was the topic %s made anew?). This run "
+        "ends; the next start lets the topics decide",
         l->position.topic);
     return LEDGER_REFUSED;
   }
@@ -187,9 +186,9 @@ static enum ledger_found compare_position(struct publishing *p, const struct pos
   if (found->number != l->position.number || strcmp(found->digest, l->position.digest) != 0) {
     error_set(
         err, ST_BUSY,
-        "the ledger in Kafka stands at batch %lld, which is not ours: another worker relays this outbox, or a copy of "
-        "it. This one ends. If it is a copy beside its original, give it an id of its own: busbridge doctor --new-id "
-        "--beside -X 'outbox.url=%s'",
+        "the ledger in Kafka stands at batch %lld, which is not ours: another worker relays this "
+        "outbox, or a copy of it. This one ends. If it is a copy beside its original, give it an "
+        "id of its own: busbridge doctor --new-id --beside -X 'outbox.url=%s'",
         (long long)found->number, store_url(p->relay->parts.store));
     return LEDGER_REFUSED;
   }

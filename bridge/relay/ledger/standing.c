@@ -58,9 +58,10 @@ static enum status may_not(const struct standing *s, const char *topic,
   cluster_command(config, "kafka-acls.sh", &command);
   enum status st = error_set(
       err, ST_INVALID,
-      "the position of this outbox lies under the topic %s, and is to move to %s, but the old one may not be read (%s). "
-      "Nothing was changed. Allow it until it has moved: %s --add --allow-principal User:NAME --operation Read "
-      "--operation Describe --topic '%s'; or set ledger.topic = %s",
+      "the position of this outbox lies under the topic %s, and is to move to %s, but the old one "
+      "may not be read (%s). Nothing was changed. Allow it until it has moved: %s --add "
+      "--allow-principal User:NAME --operation Read --operation Describe --topic '%s'; or set "
+      "ledger.topic = %s",
       s->topic, topic, why.text, buffer_z(&command), s->topic, s->topic);
   buffer_release(&command);
   return st;
@@ -124,15 +125,15 @@ void standing_cause(const struct standing *s, struct buffer *out) {
   case STANDING_LOST:
     buffer_printf(
         out,
-        "Kafka holds no position for this outbox any more (topic %s), but %zu of its manifests lie here: it "
-        "expired or was deleted, or the topic was",
+        "Kafka holds no position for this outbox any more (topic %s), but %zu of its manifests "
+        "lie here: it expired or was deleted, or the topic was",
         s->topic, s->manifests);
     return;
   case STANDING_RESET:
     buffer_printf(
         out,
-        "the position of this outbox was overwritten by somebody else (a reset of offsets?): group %s stands at "
-        "%" PRId64 " of %s, without the digest of a batch",
+        "the position of this outbox was overwritten by somebody else (a reset of offsets?): "
+        "group %s stands at %" PRId64 " of %s, without the digest of a batch",
         s->group, s->number, s->topic);
     return;
   case STANDING_BACK:
@@ -167,11 +168,10 @@ void standing_next(const struct standing *s, const struct store *store, struct b
 }
 
 void standing_advise(const struct store *store, struct buffer *out) {
-  buffer_printf(
-      out,
-      "Settle what was published and go on under a new id: busbridge doctor --new-id -X 'outbox.url=%s' "
-      "(a copy whose original goes on: --new-id --beside)",
-      store_url(store));
+  buffer_printf(out,
+                "Settle what was published and go on under a new id: busbridge doctor --new-id -X "
+                "'outbox.url=%s' (a copy whose original goes on: --new-id --beside)",
+                store_url(store));
 }
 
 enum status standing_refuse(const struct standing *s, const struct store *store,

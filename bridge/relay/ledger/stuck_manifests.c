@@ -20,7 +20,8 @@ static void say_stuck(struct relay *r, const char *file, const struct error *why
   log_write(
       r->parts.log, LOG_WARNING, "relay", "manifest_stuck",
       FIELDS(F_TEXT("file", file), F_TEXT("error", why->text)),
-      "The list of a batch cannot be changed; nothing waits for it, and it is tried again each flush.interval. %s",
+      "The list of a batch cannot be changed; nothing waits for it, and it is tried again each "
+      "flush.interval. %s",
       store_remedy(r->parts.store, why->sys));
 }
 

@@ -17,8 +17,8 @@ void topic_remedy(const struct relay *r, unsigned topic, enum kafka_fault fault,
   if (fault == KAFKA_RECORD_REFUSED) {
     snprintf(
         out, size,
-        "busbridge list shows why. Those of another topic are tried one by one at this moment; then it is "
-        "this one's turn");
+        "busbridge list shows why. Those of another topic are tried one by one at this moment; "
+        "then it is this one's turn");
     return;
   }
   enum kafka_cause cause = fault == KAFKA_TOPIC_DENIED ? CAUSE_TOPIC_DENIED
@@ -159,8 +159,9 @@ static enum status check_cluster(struct relay *r, const char *id, struct error *
   else if (st == ST_OK && !span_is(known, id))
     st = error_set(
         err, ST_INVALID,
-        "this outbox belongs to the Kafka cluster %.*s, but the one at kafka.bootstrap.servers is %s. Nothing "
-        "was sent. If the change is meant, with the settings of this worker: busbridge doctor --accept-cluster",
+        "this outbox belongs to the Kafka cluster %.*s, but the one at kafka.bootstrap.servers is "
+        "%s. Nothing was sent. If the change is meant, with the settings of this worker: "
+        "busbridge doctor --accept-cluster",
         SPAN_ARGS(known), id);
   buffer_release(&text);
   return st;
@@ -204,8 +205,8 @@ static enum status prepare_ledger(struct publishing *p, struct error *err) {
   cluster_create_hint(r->parts.kafka, name, &hint);
   error_set(
       err, ST_INVALID,
-      "exactly_once keeps its position under the topic %s, which cannot be made here (%s). Create it: %s "
-      "--partitions 1; or set delivery.guarantee=at_least_once",
+      "exactly_once keeps its position under the topic %s, which cannot be made here (%s). Create "
+      "it: %s --partitions 1; or set delivery.guarantee=at_least_once",
       name, why.text, buffer_z(&hint));
   buffer_release(&hint);
   return ST_INVALID;

@@ -38,7 +38,8 @@ static void add_failure(struct line *l, const struct item *item) {
 }
 
 #define REUSED                                                                                     \
-  "Its id was published with another name or payload: removed as a duplicate. Give each event an id of its own"
+  "Its id was published with another name or payload: removed as a duplicate. Give each event an " \
+  "id of its own"
 
 void tell_reused_late(struct relay *r, const struct manifest_entry *e) {
   series_add(metrics_series(r->parts.metrics, METRIC_REUSED, "none", NULL), 1);

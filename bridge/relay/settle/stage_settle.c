@@ -3,7 +3,7 @@
  * Order within a chain: keys first, then the files, then the folder's fsync. A crash before a
  * removal leaves the entry, whose id Redis (or keys-due) then knows: it is removed as a duplicate
  * at the next start. While the disk refuses, the finisher tries again and again with the entry
- * still in hand, so nothing is published twice meanwhile; the stages before it fill up and wait.
+ * still in hand, so nothing is published twice meanwhile; what comes before it fills up and waits.
  * The finisher's thread. */
 #include "bridge/base/text/words.h"
 #include "bridge/relay/parts.h"
@@ -25,7 +25,7 @@ static void set_keys(struct relay *r, const struct key *keys, size_t count) {
     log_write(
         r->parts.log, LOG_WARNING, "relay", "keys_not_kept",
         FIELDS(F_INT("events", count), F_TEXT("error", err.text)),
-        "Ids could be kept neither in Redis nor on disk: a crash now may publish these events again");
+        "Ids could be kept neither in Redis nor on disk: a crash may publish these events again");
 }
 
 /* Topic, partition, offset; printf would cost more than the removal of the file. */

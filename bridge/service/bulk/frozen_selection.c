@@ -186,8 +186,8 @@ static enum status read_chunk(struct frozen *f, uint64_t at, size_t most, struct
 static enum status damaged(const struct frozen *f, struct error *err) {
   return error_set(
       err, ST_INVALID,
-      "The selection %llu is damaged; give it up (busbridge replay --give-up %llu), its entries are "
-      "dead letters still, or pending",
+      "The selection %llu is damaged; give it up (busbridge replay --give-up %llu), its entries "
+      "are dead letters still, or pending",
       (unsigned long long)f->number, (unsigned long long)f->number);
 }
 

@@ -268,7 +268,8 @@ static void say_limit(struct doctor *d, const struct wanted *w, int partitions) 
                  w->topic, (long long)theirs, (long long)ours);
     next_command(
         d,
-        "Events in between are refused and become dead letters. Lower kafka.message.max.bytes, or: ",
+        "Events in between are refused and become dead letters. Lower kafka.message.max.bytes, "
+        "or: ",
         "kafka-configs.sh", "--alter --topic '%s' --add-config max.message.bytes=%lld", w->topic,
         (long long)ours + 1024);
     return;

@@ -41,9 +41,9 @@ enum status renewal_reach(struct renewal *n, struct error *err) {
       !span_is(span_trim(buffer_span(&known)), id))
     st = error_set(
         err, ST_INVALID,
-        "The outbox belongs to the Kafka cluster %.*s, but the one reached is %s, whose topics cannot tell what "
-        "was published. Fix kafka.bootstrap.servers; if the change is meant, first: busbridge doctor "
-        "--accept-cluster",
+        "The outbox belongs to the Kafka cluster %.*s, but the one reached is %s, whose topics "
+        "cannot tell what was published. Fix kafka.bootstrap.servers; if the change is meant, "
+        "first: busbridge doctor --accept-cluster",
         SPAN_ARGS(span_trim(buffer_span(&known))), id);
   buffer_release(&known);
   bool mock = span_starts(span_of(id), "mockCluster");

@@ -45,8 +45,8 @@ static void check_space(struct doctor *d) {
                "%lld MB and %s free", (long long)(space.bytes / 1000000), inodes);
   if (few)
     doctor_next(
-        d,
-        "Make room: producers cannot write events on a full disk. health.disk_warning is where this warns");
+        d, "Make room: producers cannot write events on a full disk. health.disk_warning is where "
+           "this warns");
 }
 
 static void check_worker(struct doctor *d) {

@@ -36,9 +36,9 @@ static void say_memory(struct doctor *d, const struct keys_policy *p) {
                "maxmemory-policy %s, %.1f MB used, %s", p->policy, (double)p->used / 1e6, limit);
   if (evicts)
     doctor_next(
-        d,
-        "Set maxmemory-policy to noeviction (redis-cli CONFIG SET maxmemory-policy noeviction, and in its "
-        "file): Redis may drop idempotency keys before their time, and duplicate ids pass then");
+        d, "Set maxmemory-policy to noeviction (redis-cli CONFIG SET maxmemory-policy noeviction, "
+           "and in its file): Redis may drop idempotency keys before their time, and duplicate ids "
+           "pass then");
   else if (full)
     doctor_next(d, "Raise its maxmemory or lower redis.ttl: when it is full, ids wait in keys-due");
 }
@@ -118,8 +118,8 @@ void doctor_check_clock(struct doctor *d) {
     doctor_found(d, "clock", REPORT_WARNING, "%s", buffer_z(&text));
     doctor_next(
         d,
-        "Let all machines keep time by NTP (timedatectl set-ntp true): order of arrival, ages and times of "
-        "retry go by the clock");
+        "Let all machines keep time by NTP (timedatectl set-ntp true): order of arrival, ages and "
+        "times of retry go by the clock");
   } else {
     doctor_found(d, "clock", REPORT_OK, "%s with ours", buffer_z(&text));
   }

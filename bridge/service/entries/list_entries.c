@@ -179,8 +179,8 @@ enum status service_list(struct service *s, const struct list_request *request, 
   if (st == ST_OK && lister.full)
     st = error_set(
         err, ST_TOO_LARGE,
-        "The list has more than %zu MiB: ask for less by limit or filters, or read it as the worker's user by: "
-        "busbridge list --limit 0 -o jsonl",
+        "The list has more than %zu MiB: ask for less by limit or filters, or read it as the "
+        "worker's user by: busbridge list --limit 0 -o jsonl",
         request->room >> 20);
   if (st == ST_OK) st = buffer_status(&entries, err);
   if (st == ST_OK) {

@@ -69,7 +69,8 @@ static enum status set_namespace(struct selection *s, const char *value, int64_t
   if (!*value || value[strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789_-")])
     return wrong_value(
         err, "namespace", value,
-        "what stands in front of the first dot of a name, [a-z0-9_-]+; for more of the name use name");
+        "what stands in front of the first dot of a name, [a-z0-9_-]+; for more of the name use "
+        "name");
   s->namespace = span_of(value);
   return ST_OK;
 }
@@ -164,7 +165,8 @@ static enum status check_order(const struct selection *s, struct error *err) {
 }
 
 #define TIME_EXPECTED                                                                              \
-  "a time such as 2026-07-30, 2026-07-30T10:00 or 2026-07-30T10:00:00Z, or an age such as 15m, 2h, 7d"
+  "a time such as 2026-07-30, 2026-07-30T10:00 or 2026-07-30T10:00:00Z, or an age such as 15m, "   \
+  "2h, 7d"
 
 static enum status set_since(struct selection *s, const char *value, int64_t now_us,
                              struct error *err) {

@@ -6,9 +6,9 @@
 
 #include <inttypes.h>
 
-#define NEXT_NO_WORKER                                                                                         \
-  "systemctl start busbridge, or busbridge-worker -c FILE; once by hand: busbridge flush. Where a timer runs " \
-  "busbridge-worker --once: health.no_worker = ok"
+#define NEXT_NO_WORKER                                                                             \
+  "systemctl start busbridge, or busbridge-worker -c FILE; once by hand: busbridge flush. Where "  \
+  "a timer runs busbridge-worker --once: health.no_worker = ok"
 /* Tries: of fewer, one bad file would be a rate, and the slowest of them P95 */
 #define JUDGED_FROM 20
 
@@ -310,8 +310,8 @@ static void rule_typed(const struct facts *f, const struct limits *l, struct jud
   if (f->counts.foreign_typed)
     say_state(
         j, HEALTH_OK, "",
-        "%s left alone in the typed outbox: another status than pending, or in processing/ for less "
-        "than outbox.typed_timeout",
+        "%s left alone in the typed outbox: another status than pending, or in processing/ for "
+        "less than outbox.typed_timeout",
         counted_text(f->counts.foreign_typed, "file is", "files are", number));
 }
 

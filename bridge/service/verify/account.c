@@ -60,8 +60,8 @@ static void say_account(struct verify *v, const struct account *a) {
   char since[TIME_TEXT], terms[400];
   snprintf(
       terms, sizeof terms,
-      "since %.19s UTC: %llu pending then + %llu found + %llu replayed = %llu published + %llu duplicate + %llu dead "
-      "+ %llu vanished + %llu pending",
+      "since %.19s UTC: %llu pending then + %llu found + %llu replayed = %llu published + %llu "
+      "duplicate + %llu dead + %llu vanished + %llu pending",
       time_format(a->since_us, since), (unsigned long long)a->pending_then,
       (unsigned long long)a->found, (unsigned long long)a->replayed,
       (unsigned long long)a->published, (unsigned long long)a->duplicate,
@@ -76,7 +76,8 @@ static void say_account(struct verify *v, const struct account *a) {
   verify_next(
       v,
       "Compare with the other checks: they tell whether events are missing or only figures (a file "
-      ".busbridge/metrics put back or edited). Removing that file begins the account anew, with all totals");
+      ".busbridge/metrics put back or edited). Removing that file begins the account anew, with "
+      "all totals");
 }
 
 void verify_account(struct verify *v) {

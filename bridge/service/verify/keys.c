@@ -54,9 +54,9 @@ static void say_settled(struct asked *a) {
                  number_text(a->unknown->count, some), all, buffer_z(&names));
     verify_next(
         v,
-        "It lost keys before redis.ttl (flushed, evicted, restarted without persistence, another redis.prefix): "
-        "an entry written again under one of its ids would be published again. See busbridge doctor, redis "
-        "memory");
+        "It lost keys before redis.ttl (flushed, evicted, restarted without persistence, another "
+        "redis.prefix): an entry written again under one of its ids would be published again. See "
+        "busbridge doctor, redis memory");
   } else if (a->all) {
     verify_found(v, "keys", REPORT_OK, "Redis knows the %s ids that were published last", all);
   } else {
@@ -76,8 +76,8 @@ static void say_due(struct verify *v) {
   verify_found(v, "keys due", REPORT_WARNING, "%s in keys-due to be told to Redis",
                counted_text(state.due, "id waits", "ids wait", count));
   verify_next(
-      v,
-      "A running worker tells them once Redis is there; until then its duplicates are known by that file");
+      v, "A running worker tells them once Redis is there; until then its duplicates are known by "
+         "that file");
 }
 
 static void say_away(struct verify *v) {

@@ -114,8 +114,8 @@ static bool follow_chain(struct verify *v, struct look *l, struct manifest_name 
     if (!older && !at->settled && batch->manifest.before[0]) {
       judged(
           l, REPORT_FAILED,
-          "Whether its entries were taken out is not known; they are sent again if they were not. See "
-          "busbridge-worker(8), LEDGER",
+          "Whether its entries were taken out is not known; they are sent again if they were not. "
+          "See busbridge-worker(8), LEDGER",
           "batch %" PRIu64
           " is not settled, and the manifest of the batch before it is not in this outbox",
           at->number);
@@ -156,17 +156,17 @@ static void judge_rest(struct verify *v, struct look *l) {
   }
   unsigned long long top = (unsigned long long)l->chain[0]->number;
   if (stray && !moved(l))
-    judged(
-        l, REPORT_WARNING,
-        "Nothing to do: the next start removes them, their entries are still pending",
-        "Kafka stands at batch %llu, whose manifest is here; %zu other manifests belong to no committed batch",
-        top, stray);
+    judged(l, REPORT_WARNING,
+           "Nothing to do: the next start removes them, their entries are still pending",
+           "Kafka stands at batch %llu, whose manifest is here; %zu other manifests belong to no "
+           "committed batch",
+           top, stray);
   else if ((unsettled || under_way) && !v->holder)
-    judged(
-        l, REPORT_WARNING,
-        "Start busbridge-worker: it settles what was committed and sends the rest",
-        "Kafka stands at batch %llu, whose manifest is here; a worker ended while it settled or sent",
-        top);
+    judged(l, REPORT_WARNING,
+           "Start busbridge-worker: it settles what was committed and sends the rest",
+           "Kafka stands at batch %llu, whose manifest is here; a worker ended while it settled or "
+           "sent",
+           top);
   else
     judged(l, REPORT_OK, NULL, "Kafka stands at batch %llu, whose manifest is here%s%s", top,
            unsettled ? ", being settled" : ", settled",
@@ -227,12 +227,12 @@ static void check_settled(struct verify *v) {
   if (there->count) {
     verify_found(
         v, "settled", REPORT_FAILED,
-        "%llu of the %llu entries of the settled batches lie in the outbox, though they were published: %s",
+        "%llu of the %llu entries of the settled batches lie in the outbox, though they were "
+        "published: %s",
         (unsigned long long)there->count, (unsigned long long)all, buffer_z(&names));
-    verify_next(
-        v,
-        "Take them out, or start a worker while Redis knows their ids: it removes them as duplicates. Without "
-        "Redis they would be published again");
+    verify_next(v,
+                "Take them out, or start a worker while Redis knows their ids: it removes them as "
+                "duplicates. Without Redis they would be published again");
   } else if (all) {
     verify_found(v, "settled", REPORT_OK,
                  "none of the %llu entries of the settled batches lies in the outbox any more",

@@ -152,22 +152,23 @@ static const struct {
 } words[KINDS] = {
     [WRONG_SIDE] =
         {REPORT_WARNING, false, "lie on the wrong side, their move was cut short",
-         "Start busbridge-worker, which finishes it; what is pending among the dead letters is sent by busbridge replay"},
+         "Start busbridge-worker, which finishes it; what is pending among the dead letters is "
+         "sent by busbridge replay"},
     [ON_ITS_WAY] = {REPORT_WARNING, false,
                     "are described as dead letters, but their bytes have not been moved there yet",
                     "Start busbridge-worker, which finishes the move"},
     [BYTES_GONE] =
         {REPORT_FAILED, false, "are descriptions of dead letters without the bytes they describe",
-         "Somebody took the .raw files away: put them back, or ask the producer for the events again; "
-         "busbridge purge takes the descriptions away"},
+         "Somebody took the .raw files away: put them back, or ask the producer for the events "
+         "again; busbridge purge takes the descriptions away"},
     [NOT_DESCRIBED] =
         {REPORT_FAILED, false,
          "are bytes beside the dead letters that none of these tells of, so no command shows them",
          "Move each back into the outbox as NAME.json to have it judged again, or remove it"},
-    [ASIDE] =
-        {REPORT_WARNING, false,
-         "are set aside: published or dead, but the file system refuses to change them",
-         "busbridge health says what hinders; when that is gone the worker takes them out by itself"},
+    [ASIDE] = {REPORT_WARNING, false,
+               "are set aside: published or dead, but the file system refuses to change them",
+               "busbridge health says what hinders; when that is gone the worker takes them out by "
+               "itself"},
     [LEFT] = {REPORT_WARNING, false, "are temporary files that were left",
               "Nothing to do: the next start of busbridge-worker removes them"},
     [NO_FILE] = {REPORT_WARNING, false, "are not plain files with one link and are left alone",
@@ -177,8 +178,8 @@ static const struct {
     [HIDDEN] =
         {REPORT_FAILED, false,
          "hold an event under a name that nobody looks at, so it is never sent",
-         "Start busbridge-worker, which brings back what an earlier release hid there; rename each other one to "
-         "NAME.json, without a dot in front, or remove it"},
+         "Start busbridge-worker, which brings back what an earlier release hid there; rename "
+         "each other one to NAME.json, without a dot in front, or remove it"},
     [STRAY] = {REPORT_WARNING, false, "belong to no event and to no part of busbridge",
                "Nobody looks at them: move them out of the outbox, or remove them"},
     [TWIN] = {REPORT_WARNING, true, "have the id of another pending entry",

@@ -265,14 +265,12 @@ static enum status check_batches(struct topics *t, struct error *err) {
                  reached ? "" : "; what is older has been removed from there too");
     verify_next(
         v, "%s",
-        reached
-            ? "The ledger says that they were committed: was a topic made anew, or its records deleted? Ask "
-              "their producers for them again"
-            : "Nothing to do, if the topics' retention is as wanted");
+        reached ? "The ledger says that they were committed: was a topic made anew, or its records "
+                  "deleted? Ask their producers for them again"
+                : "Nothing to do, if the topics' retention is as wanted");
   } else if (twice) {
     verify_found(v, "last batches", REPORT_FAILED,
-                 "%s of the %s ids of the last batches are in their topic more than "
-                 "once",
+                 "%s of the %s ids of the last batches are in their topic more than once",
                  number_text(twice, some), all);
     verify_next(v, "See records, below");
   } else if (v->batch_ids.count) {
@@ -355,8 +353,9 @@ static void say_records(struct topics *t) {
   if (t->twice->count)
     say_topics(
         t, "records", t->twice,
-        "An entry goes out once; an id twice means that it was written twice while Redis did not know it, replayed by "
-        "force, or that another producer wrote it. Consumers drop the second by ce_id",
+        "An entry goes out once; an id twice means that it was written twice while Redis did not "
+        "know it, replayed by force, or that another producer wrote it. Consumers drop the second "
+        "by ce_id",
         "records have an id that an earlier one has");
   else
     verify_found(t->v, "records", REPORT_OK, "%s read (%s of others%s), no id twice%s",
@@ -374,8 +373,8 @@ static void say_known(struct topics *t) {
   if (lost->count)
     say_topics(
         t, "pending ids", lost,
-        "They would be removed as duplicates though no topic holds them (or no longer, where retention is short): "
-        "busbridge replay --force ID forgets the key",
+        "They would be removed as duplicates though no topic holds them (or no longer, where "
+        "retention is short): busbridge replay --force ID forgets the key",
         "wait, are known to Redis, and are in no topic");
   arena_release(&lost->arena);
   free(lost);
@@ -388,8 +387,8 @@ static void say_all(struct topics *t) {
   if (keys)
     say_topics(
         t, "record keys", t->keyless,
-        "It lost keys before redis.ttl: an entry written again under one of these ids would be published again. See "
-        "busbridge doctor, redis memory",
+        "It lost keys before redis.ttl: an entry written again under one of these ids would be "
+        "published again. See busbridge doctor, redis memory",
         "%s",
         t->keyless->count ? "records younger than redis.ttl have no key in Redis"
                           : "Redis knows the ids of all");
@@ -398,12 +397,14 @@ static void say_all(struct topics *t) {
                  v->keys ? "Redis is away" : "redis.url is off");
   say_topics(
       t, "dead letters", t->dead,
-      "They were published: busbridge purge ID takes the dead letter away. A replay is refused while Redis knows the id",
+      "They were published: busbridge purge ID takes the dead letter away. A replay is refused "
+      "while Redis knows the id",
       "%s",
       t->dead->count ? "ids are published and dead letters too" : "none of them is published too");
   say_topics(
       t, "pending entries", t->pending,
-      "A worker would publish them a second time (which is what replay --force is for); else take the file away",
+      "A worker would publish them a second time (which is what replay --force is for); else take "
+      "the file away",
       "%s",
       t->pending->count ? "are published already, and neither Redis nor a manifest tells so"
                         : "none of them would be published a second time");

@@ -11,11 +11,10 @@ enum { WRITTEN_TRIES = 20, WRITTEN_WAIT_MS = 5 };
 /* The old bus works on the same outbox: what it marked while we had it goes out like any other. */
 static void tell_dispatched(struct fs_site *s, const char *shown, const char *name) {
   if (atomic_exchange(&s->dispatched_said, true)) return;
-  log_write(
-      s->log, LOG_WARNING, "outbox", "entry_dispatched",
-      FIELDS(F_TEXT("place", shown), F_TEXT("file", name)),
-      "An entry became dispatched while it was on its way to Kafka: another bus flushes this outbox too; set "
-      "NOVELER_DISABLE_BACKGROUND_FLUSH=1 in its environment. Said once");
+  log_write(s->log, LOG_WARNING, "outbox", "entry_dispatched",
+            FIELDS(F_TEXT("place", shown), F_TEXT("file", name)),
+            "An entry became dispatched while it was on its way to Kafka: another bus flushes this "
+            "outbox too; set NOVELER_DISABLE_BACKGROUND_FLUSH=1 in its environment. Said once");
 }
 
 static enum settled compare_files(struct fs_desk *d, const struct fs_ref *ref) {

@@ -49,8 +49,9 @@ static enum status replace(struct fs_site *s, const struct fs_ref *ref, const ch
   if (!atomic_exchange(&s->exchange_missing, true))
     log_write(
         s->log, LOG_WARNING, "outbox", "exchange_unsupported", NO_FIELDS,
-        "This file system cannot exchange two files; rewriting an entry while its producer replaces it may lose "
-        "the producer's bytes. Put the outbox on a local file system (ext4, xfs, btrfs, tmpfs)");
+        "This file system cannot exchange two files; rewriting an entry while its producer "
+        "replaces it may lose the producer's bytes. Put the outbox on a local file system (ext4, "
+        "xfs, btrfs, tmpfs)");
   enum status st = ST_OK;
   if (fs_unchanged(s, ref->place, name, &ref->stamp, how))
     st = durable_rename(fs_tmp(s, ref->place), tmp, fs_folder(s, ref->place), name, err);

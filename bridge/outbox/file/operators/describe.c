@@ -105,8 +105,8 @@ enum status fs_letter_unread(struct fs_site *s, enum place place, const char *na
     return error_set(err, ST_INVALID, "%s%s is not a regular file", shown, name);
   return error_set(
       err, ST_INVALID,
-      "%s%s has %lu names (hard links), so it is left alone unread. Remove the others (find / -samefile "
-      "'%s/%s/%s'), or this one",
+      "%s%s has %lu names (hard links), so it is left alone unread. Remove the others (find / "
+      "-samefile '%s/%s/%s'), or this one",
       shown, name, (unsigned long)st->st_nlink, state_path(fs_state(s, place)), place_folder(place),
       name);
 }

@@ -81,8 +81,8 @@ static void say_elsewhere(const char *path, const char *name, enum side side,
   buffer_printf(&out->text, "%s/%s lies on another file system than the outbox", path, name);
   buffer_printf(
       &out->next,
-      "Mount the outbox as one file system: entries are exchanged between its folders; only %s/ and "
-      "sent/ may lie elsewhere",
+      "Mount the outbox as one file system: entries are exchanged between its folders; only %s/ "
+      "and sent/ may lie elsewhere",
       place_folder(side == SIDE_TYPED ? PLACE_TYPED_ERRORED : PLACE_DLQ));
 }
 
@@ -205,8 +205,8 @@ static void examine_changes(struct fs_site *s, enum side side, struct examined *
   case ST_UNSUPPORTED:
     say_verdict(
         out, EXAMINED_DOUBTFUL, "it cannot exchange two files (renameat2)",
-        "Put the outbox on ext4, xfs, btrfs or tmpfs: elsewhere a worker that was stopped and wakes up "
-        "late could bring back an entry");
+        "Put the outbox on ext4, xfs, btrfs or tmpfs: elsewhere a worker that was stopped and "
+        "wakes up late could bring back an entry");
     return;
   default:
     say_verdict(out, EXAMINED_FAILED, err.text, "");

@@ -19,7 +19,8 @@ static enum status check_outbox(const struct state *side, struct error *err) {
   if (folder_same(&path, &open_one)) return ST_OK;
   return error_set(
       err, ST_NOT_FOUND,
-      "another folder lies in the place of the outbox %s; put the old one back or restart the worker",
+      "another folder lies in the place of the outbox %s; put the old one back or restart the "
+      "worker",
       where);
 }
 

@@ -14,11 +14,11 @@
 static void cannot_watch(struct fs_reader *s, const char *what) {
   if (s->watch_said) return;
   s->watch_said = true;
-  log_write(
-      s->site->log, LOG_WARNING, "outbox", "watch_failed", FIELDS(F_TEXT("error", strerror(errno))),
-      "%s cannot be watched (raise fs.inotify.max_user_instances or max_user_watches); new entries are found by "
-      "each flush.interval's scan only",
-      what);
+  log_write(s->site->log, LOG_WARNING, "outbox", "watch_failed",
+            FIELDS(F_TEXT("error", strerror(errno))),
+            "%s cannot be watched (raise fs.inotify.max_user_instances or max_user_watches); new "
+            "entries are found by each flush.interval's scan only",
+            what);
 }
 
 static void watch_place(struct fs_reader *s, enum place place) {

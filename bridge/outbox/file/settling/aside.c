@@ -84,7 +84,8 @@ static const char *what_words(enum aside what) {
   switch (what) {
   case ASIDE_DONE: return "It is published and cannot be taken out of the outbox";
   case ASIDE_RETRY:
-    return "It was refused, and its attempts cannot be written into it; they are counted all the same";
+    return "It was refused, and its attempts cannot be written into it; they are counted all the "
+           "same";
   case ASIDE_DEAD: return "It can never be published, and cannot be moved to ";
   }
   return "";
@@ -243,7 +244,8 @@ enum status fs_aside_open(struct fs_finisher *s, struct error *err) {
       err, st == ST_INVALID ? ST_INVALID : st,
       "%s/.busbridge/" ASIDE
       " cannot be read (%.200s). It names entries that are published and could not "
-      "be removed: without it they would be published again. Restore it; or remove those entries, then it",
+      "be removed: without it they would be published again. Restore it; or remove those entries, "
+      "then it",
       state_path(s->site->state), err ? err->text : "");
 }
 

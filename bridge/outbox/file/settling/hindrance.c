@@ -73,7 +73,8 @@ bool fs_hinders_one(struct fs_finisher *s, enum place place, enum aside what,
 const char *fs_remedy(int sys) {
   switch (sys) {
   case EPERM:
-    return "lsattr tells whether it is immutable (chattr -ia FILE); in a sticky folder make it the worker's (chown)";
+    return "lsattr tells whether it is immutable (chattr -ia FILE); in a sticky folder make it "
+           "the worker's (chown)";
   case EACCES: return "Give the worker's user the right to read and remove it (chown or chmod)";
   case EBUSY: return "Something is mounted on it: umount FILE";
   case EIO: return "The disk cannot change it: check the file system (fsck), or restore the folder";

@@ -132,9 +132,9 @@ static enum status check_mount(const struct state *side, const char *folder, str
   if (!folder_elsewhere(state_outbox(side), folder)) return ST_OK;
   return error_set(
       err, ST_INVALID,
-      "%s/%s is mounted from another file system than the outbox, and entries are exchanged between "
-      "the two; mount the outbox as a whole instead, only dlq/ and sent/ may lie elsewhere (umount "
-      "'%s/%s', or move the mount to '%s')",
+      "%s/%s is mounted from another file system than the outbox, and entries are exchanged "
+      "between the two; mount the outbox as a whole instead, only dlq/ and sent/ may lie "
+      "elsewhere (umount '%s/%s', or move the mount to '%s')",
       state_path(side), folder, state_path(side), folder, state_path(side));
 }
 

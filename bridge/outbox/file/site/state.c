@@ -113,7 +113,8 @@ static enum status read_id(struct state *s, struct error *err) {
   if (st == ST_OK && !is_uuid(id))
     st = error_set(
         err, ST_INVALID,
-        "%s/.busbridge/id does not hold a uuid; restore it (it names the outbox's position in Kafka)",
+        "%s/.busbridge/id does not hold a uuid; restore it (it names the outbox's position in "
+        "Kafka)",
         s->path);
   if (st == ST_OK) memcpy(s->id, id.ptr, id.len);
   buffer_release(&text);
@@ -328,8 +329,8 @@ static enum status check_outbox(const struct state *s, struct error *err) {
     if (same_folder(s->outbox, &named)) return ST_OK;
     return error_set(
         err, ST_BUSY,
-        "another folder lies in the place of the outbox %s (mounted, unmounted or replaced): its lock and "
-        "its position in Kafka went with the old one; this worker ends",
+        "another folder lies in the place of the outbox %s (mounted, unmounted or replaced): its "
+        "lock and its position in Kafka went with the old one; this worker ends",
         s->path);
   }
   if (errno != ENOENT && errno != ENOTDIR)
@@ -350,8 +351,8 @@ static enum status check_folder(const struct state *s, struct error *err) {
   if (errno != ENOENT) return error_sys(err, errno, "looking at %s/.busbridge", s->path);
   return error_set(
       err, ST_BUSY,
-      "%s/.busbridge is gone, and with it the lock and the outbox's position in Kafka; this worker ends. "
-      "Put it back before the next one is started",
+      "%s/.busbridge is gone, and with it the lock and the outbox's position in Kafka; this "
+      "worker ends. Put it back before the next one is started",
       s->path);
 }
 
