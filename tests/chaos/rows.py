@@ -52,7 +52,51 @@ class Sqlite:
         self.db.close()
 
 
-KINDS = {"sqlite": Sqlite}
+class Postgres:
+    """Likewise."""
+
+    outbox, mark = "busbridge.outbox", "%s"
+
+    def __init__(self, url):
+        import psycopg  # nobody else needs it
+        self.url, self.errors, self.open = url, psycopg.Error, psycopg.connect
+        self.again()
+
+    def again(self):
+        """As an application does that waits for its server."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.db = self.open(self.url, autocommit=True, connect_timeout=5)
+                return
+            except self.errors:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+
+    def begin(self):
+        self.db.execute("BEGIN")
+
+    def run(self, sql, *values):
+        answer = self.db.execute(sql.replace("?", self.mark), values)
+        return answer.fetchall() if answer.description else []
+
+    def commit(self):
+        self.db.execute("COMMIT")
+
+    def rollback(self):
+        try:
+            self.db.execute("ROLLBACK")
+        except self.errors:
+            self.db.close()
+        if self.db.closed:
+            self.again()
+
+    def close(self):
+        self.db.close()
+
+
+KINDS = {"sqlite": Sqlite, "postgresql": Postgres}
 
 
 def connect(url):
@@ -68,7 +112,7 @@ class RowWriter(writer.Writer):
         self.db, self.tag, self.keys = connect(url), tag, keys
         self.rng, self.namespaces = random.Random(seed), namespaces
         self.list = open(list_path, "a")
-        self.count, self.last_stamp = 0, 0
+        self.count, self.last_stamp, self.failed = 0, 0, None
 
     def row(self, kind=GOOD, twin_of=None, enveloped=False):
         """An event that is not written yet: (key, entry, its line of the list)."""
@@ -84,7 +128,10 @@ class RowWriter(writer.Writer):
     def write(self, kind=GOOD, *, twin_of=None, enveloped=False, typed=False):
         """One event, committed; its line of the list."""
         assert not typed, "a database has no second intake"
-        return self.transact([self.row(kind, twin_of, enveloped)])[0]
+        written = self.transact([self.row(kind, twin_of, enveloped)])
+        if not written:
+            raise self.failed
+        return written[0]
 
     def transact(self, rows, *, hold=0, rollback=False):
         """Several in one transaction, which is held open for so long. The lines of those that were committed."""
@@ -101,10 +148,10 @@ class RowWriter(writer.Writer):
             sent = not rollback
             self.db.commit() if sent else self.db.rollback()
         except self.db.errors as error:
-            self.lost(error)
+            self.db.rollback()
             if sent:
                 return []  # nobody knows
-            rollback = True
+            rollback, self.failed = True, error
         self.tell("rolled" if rollback else "accept", lines)
         return [] if rollback else lines
 
@@ -112,9 +159,6 @@ class RowWriter(writer.Writer):
         with RowWriter.listing:
             for line in lines:
                 self.say(do=what, **(line if what == "attempt" else {"file": line["file"], "id": line["id"]}))
-
-    def lost(self, error):
-        raise error
 
     def close(self):
         self.db.close()

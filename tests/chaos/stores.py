@@ -1,18 +1,22 @@
 """What each kind of outbox is to a world: where it lies, who writes into it, what lies there. One that is asked while workers run tells a moment."""
 
+import atexit
+import itertools
 import json
 import os
 import shutil
 import sqlite3
 import sys
-from collections import Counter
+import uuid
 from contextlib import closing
 from pathlib import Path
 
-import rows
-import writer
-
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "integration"))
+import postgres  # noqa: E402
+import rows  # noqa: E402
+import writer  # noqa: E402
+
 SQL = HERE.parents[1] / "schemas/sql"
 
 
@@ -131,6 +135,15 @@ class Sqlite:
     def producer(self):
         return [sys.executable, str(HERE / "rows.py"), f"sqlite:{self.file}"]
 
+    def replace_lock(self):
+        self.file.with_name(self.file.name + ".busbridge-lock").unlink(missing_ok=True)
+
+    def copy_to(self, other):
+        """As sqlite3's .backup takes it while others write."""
+        with closing(self.open()) as here, closing(other.open()) as there:
+            here.backup(there)
+            there.execute("PRAGMA journal_mode = WAL")
+
     def pending(self):
         return [row["name"] for row in self.ask("SELECT seq || '-' || id AS name FROM busbridge_outbox")]
 
@@ -158,8 +171,105 @@ class Sqlite:
         mode = self.ask("PRAGMA journal_mode")[0]["journal_mode"]
         return [row["words"] for row in found] + [f"the database: {check}"] * (check != "ok") + [f"the journal mode is {mode}"] * (mode != "wal")
 
+    def batches(self):
+        found = self.ask("SELECT n, digest, entries FROM busbridge_batch WHERE NOT settled ORDER BY n")
+        return {f"{row['n']}-{row['digest']}": list(Entries(row["entries"]).published()) for row in found}
 
-KINDS = {"file": Files, "sqlite": Sqlite}
+
+class Postgres:
+    """A database of a server that all of a run share, and a folder for what is the worker's own."""
+
+    server, number = None, itertools.count(1)
+
+    def __init__(self, home, typed=None):
+        assert typed is None, "a database has no second intake"
+        self.state, self.name = home / "state", f"world{next(Postgres.number)}"
+        self.state.mkdir()
+        if not Postgres.server:
+            Postgres.server = postgres.Server().start()
+            atexit.register(Postgres.server.close)
+        self.server.sql(f"CREATE DATABASE {self.name}")
+        self.server.migrate(self.name)
+        self.server.sql(rows.COUNTERS + "; GRANT SELECT, INSERT, UPDATE ON counters TO application", database=self.name)
+
+    def ask(self, sql):
+        return json.loads(self.server.sql(f"SELECT coalesce(json_agg(found), '[]') FROM ({sql}) AS found", database=self.name))
+
+    def url(self, role):
+        return self.server.url(role, self.name)
+
+    def options(self):
+        return {"outbox.url": self.url("relay"), "state.dir": str(self.state)}
+
+    def writer(self, list_path, tag, **more):
+        return rows.RowWriter(self.url("application"), list_path, tag, **more)
+
+    def producer(self):
+        return [sys.executable, str(HERE / "rows.py"), self.url("application")]
+
+    def pending(self):
+        return [row["name"] for row in self.ask("SELECT seq || '-' || id AS name FROM busbridge.outbox")]
+
+    # ---- what the judge looks at ---------------------------------------------------------------------------------------------------
+
+    def entries(self, sql):
+        return {f"{row['seq']}-{row['id']}": row for row in self.ask(sql)}
+
+    def waiting(self):
+        return self.entries("SELECT o.seq, o.id, o.name, o.payload, a.attempts, a.last_error FROM busbridge.outbox o "
+                            "LEFT JOIN busbridge.attempt a ON a.seq = o.seq AND a.id = o.id")
+
+    def letters(self):
+        return self.entries("SELECT seq, id, name, payload, attempts, error AS last_error, reason FROM busbridge.dead")
+
+    def content_of(self, file, letter):
+        return writer.content_of(letter, "", "")
+
+    def strange(self, letters):
+        return [row["words"] for row in self.ask(
+            "SELECT 'a note of attempts without its row: ' || seq || ' ' || id AS words FROM busbridge.attempt a "
+            "WHERE NOT EXISTS (SELECT 1 FROM busbridge.outbox o WHERE o.seq = a.seq AND o.id = a.id) UNION ALL "
+            "SELECT 'pending and dead at once: ' || d.seq || ' ' || d.id FROM busbridge.dead d JOIN busbridge.outbox o ON o.seq = d.seq AND o.id = d.id")]
+
+
+class Entries:
+    """Those of a batch, in the form that bridge/outbox/database/journal.c tells."""
+
+    def __init__(self, raw):
+        self.raw, self.at = raw, 1
+        self.topics = [self.text() for _ in range(self.number())]
+
+    def byte(self):
+        self.at += 1
+        return self.raw[self.at - 1]
+
+    def number(self):
+        n, shift = 0, 0
+        while (byte := self.byte()) & 128:
+            n, shift = n | (byte & 127) << shift, shift + 7
+        return n | byte << shift
+
+    def text(self, length=None):
+        length = self.number() if length is None else length
+        self.at += length
+        return self.raw[self.at - length:self.at]
+
+    def published(self):
+        """Ids, without duplicates."""
+        for _ in range(self.number()):
+            flags = self.byte()
+            self.number()  # seq
+            id = {1: lambda: str(uuid.UUID(bytes=self.text(16))), 2: lambda: self.text(16).hex()}.get(flags & 7, lambda: self.text().decode())()
+            if flags & 8:
+                id = self.text().decode()
+            self.number()  # topic
+            if not flags & 16:
+                self.text()  # key
+                yield id
+            self.number(), self.number()  # times
+
+
+KINDS = {"file": Files, "sqlite": Sqlite, "postgres": Postgres}
 KIND = os.environ.get("BUSBRIDGE_STORE") or "file"
 
 

@@ -4,7 +4,8 @@
 The batch has several keys, an id that comes twice, one event that the broker refuses, one that does not fit its schema and one
 that is no JSON. The short form tries each point once, and a sample of the crashes in a run that recovers and of failing calls;
 BUSBRIDGE_FULL=1 tries each before and after, all failures, and 1500 crashes in recovery. BUSBRIDGE_SEED_NUMBER repeats a run;
-BUSBRIDGE_FIRST=1 ends it at the first violation.
+BUSBRIDGE_FIRST=1 ends it at the first violation. BUSBRIDGE_STORE=sqlite: the same of an outbox in SQLite, whose statements are
+numbered too; its short form is a sample.
 """
 
 from points import FULL, Suite, harness, marks
@@ -48,19 +49,19 @@ class Crash(Suite):
     def test_crash_before_and_after_every_point(self):
         found = self.baseline()
         print(f"{len(found)} points, steps towards Kafka: {[str(p) for p in found if p.what == 'point']}", flush=True)
-        self.sweep(self.crash_once, marks(found, None if FULL else self.rng))
+        self.sweep(self.crash_once, self.some(marks(found, None if FULL else self.rng), 16))
 
     def test_crash_again_while_it_recovers(self):
         found = marks(self.baseline())
         cases = [(self.rng.choice(found), *((self.rng.random(), self.rng.choice(("", "+"))) for _ in range(self.rng.choice((1, 1, 2)))))
                  for _ in range(1500 if FULL else 20)]
-        self.sweep(self.crash_chain, cases)
+        self.sweep(self.crash_chain, self.some(cases, 4))
 
     def test_every_call_may_fail(self):
         found = [p for p in self.baseline() if p.what != "point"]
         codes = ("EIO", "ENOSPC", "EDQUOT", "EROFS", "EMFILE")
         cases = [f"{p.number}{after}:{code}" for p in found for after in ("", "+") for code in codes]
-        self.sweep(self.failing_call, cases if FULL else self.rng.sample(cases, 20))
+        self.sweep(self.failing_call, self.some(cases if FULL else self.rng.sample(cases, 20), 4))
 
 
 if __name__ == "__main__":

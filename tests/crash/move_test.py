@@ -4,7 +4,7 @@ start that carries it out, then go on under the new topic, or under the old one 
 
 import uuid
 
-from points import CRASHED, Point, Suite, World, Topics, fill, harness, marks, SEED
+from points import CRASHED, Point, Suite, World, Topics, fill, harness, marks, SEED, TYPED
 from world import kafka_wire
 
 COMMITTED = "point/after_commit:1"
@@ -34,7 +34,7 @@ class Move(Suite):
 
     def steps(self):
         """Those of a start that moves, up to the first batch behind it."""
-        world = World(Topics(self.bootstrap), typed=True)
+        world = World(Topics(self.bootstrap), typed=TYPED)
         self.addCleanup(world.topics.delete)
         self.addCleanup(world.close)
         fill(world, SEED)
