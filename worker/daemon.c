@@ -10,6 +10,7 @@
 #include "worker/notify.h"
 #include "worker/once.h"
 #include "worker/signals.h"
+#include "worker/standby.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -21,7 +22,8 @@ struct life {
   const struct daemon *daemon;
   struct settings *settings;
   struct log *log;
-  struct service *service;
+  struct service *service; /* NULL while it is a standby */
+  struct standby standby;
   struct control *control;
   struct notify notify;
   int64_t tell_ms; /* when the service manager is told again how we are */
@@ -60,21 +62,56 @@ static void say_lines(struct log *log, enum log_level level, const char *event,
   }
 }
 
+/* Who asks the one before is waited for. */
+static void retire(struct life *l, struct service *answered) {
+  while (l->control && !control_left(l->control)) sleep_ms(10, NULL);
+  service_close(answered, 0);
+}
+
+static void fixed_of_standby(const struct settings *old, const struct settings *fresh,
+                             struct buffer *out) {
+  static const enum setting fixed[] = {SETTING_HTTP_LISTEN, SETTING_LOG_FORMAT};
+  for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+    if (strcmp(setting_text(old, fixed[i]), setting_text(fresh, fixed[i])) != 0)
+      buffer_printf(out, "%s\n", setting_row(fixed[i])->key);
+}
+
+/* A standby has begun nothing: all of it is opened anew. */
+static enum status reload_standby(struct life *l, struct settings *fresh, struct buffer *fixed,
+                                  struct error *err) {
+  struct service *answered = NULL;
+  enum status st = configure_standby(fresh, l->daemon->once, err);
+  if (st == ST_OK) st = standby_renew(&l->standby, fresh, &answered, err);
+  if (st != ST_OK) return st;
+  fixed_of_standby(l->settings, fresh, fixed);
+  control_serve(l->control, l->standby.answers);
+  retire(l, answered);
+  return ST_OK;
+}
+
+static enum status take_over_settings(struct life *l, struct settings *fresh, struct buffer *fixed,
+                                      struct error *err) {
+  enum status st = control_check(fresh, err);
+  if (st == ST_OK && !l->service) return reload_standby(l, fresh, fixed, err);
+  if (st != ST_OK) return st;
+  settings_fixed_changes(l->settings, fresh, fixed);
+  service_reload(l->service, fresh);
+  return ST_OK;
+}
+
 /* A bad file keeps the old settings. */
 static void load_again(struct life *l) {
   struct settings *fresh = NULL;
   struct buffer warnings = {0}, fixed = {0};
   struct error err = {0};
   enum status st = configure_load(&l->daemon->configure, &fresh, &warnings, &err);
-  if (st == ST_OK) st = control_check(fresh, &err);
+  if (st == ST_OK) st = take_over_settings(l, fresh, &fixed, &err);
   if (st != ST_OK) {
     settings_free(fresh);
     log_write(l->log, LOG_ERROR, "worker", "reload_refused", FIELDS(F_TEXT("error", err.text)),
               "The settings were not reloaded; the old ones stay");
   } else {
-    settings_fixed_changes(l->settings, fresh, &fixed);
     say_lines(l->log, LOG_WARNING, "reload_needs_restart", &fixed);
-    service_reload(l->service, fresh);
     control_reload(l->control, fresh);
     log_set_level(l->log, level_of(fresh));
     settings_free(l->settings);
@@ -116,8 +153,9 @@ static void take_signal(struct life *l, int sig) {
   l->stop = true;
   signals_last();
   control_drain(l->control);
-  log_write(l->log, LOG_INFO, "worker", "stopping", FIELDS(F_INT("signal", sig)),
-            "Finishing what was handed to Kafka; a second signal leaves at once");
+  log_write(l->log, LOG_INFO, "worker", "stopping", FIELDS(F_INT("signal", sig)), "%s",
+            l->service ? "Finishing what was handed to Kafka; a second signal leaves at once"
+                       : "The standby ends; it had taken nothing over");
 }
 
 static bool told_to_stop(void *ctx) {
@@ -157,19 +195,66 @@ static int turn(struct life *l) {
 
 /* ---- start and stop ---- */
 
-static enum status start(struct life *l, struct error *err) {
+/* Ready: who starts after us, or is to be replaced, waits for no more than this. */
+static void tell_standby(struct life *l) {
+  if (*l->standby.owner && l->tell_ms == 0) notify_send(&l->notify, "READY=1\nSTATUS=standby");
+  l->tell_ms = 1;
+  char status[STORE_OWNER_TEXT + 40];
+  snprintf(status, sizeof status, "standby, held by %s", l->standby.owner);
+  notify_status(&l->notify, status);
+  notify_ping(&l->notify, clock_mono_ms(&clock_system), true);
+}
+
+/* Until the outbox is ours, or a signal, after which there is no service. */
+static enum status stand_by(struct life *l, struct error *err) {
+  struct standby *w = &l->standby;
+  enum status st = standby_open(w, l->settings, l->log, err);
+  while (st == ST_OK && !l->stop &&
+         (st = standby_try(w, l->settings, &l->service, err)) == ST_BUSY) {
+    st =
+        l->control ? ST_OK : control_start(w->answers, l->settings, NULL, l->log, &l->control, err);
+    if (st != ST_OK) break;
+    tell_standby(l);
+    int sig = signals_wait(notify_sleep_ms(&l->notify, STANDBY_POLL_MS));
+    if (sig) take_signal(l, sig);
+    control_tick(l->control);
+  }
+  l->tell_ms = 0;
+  return st == ST_NOT_FOUND && *w->owner ? ST_BUSY : st; /* moved away meanwhile: as of a worker */
+}
+
+static enum status open_service(struct life *l, struct error *err) {
   struct service_options options = {.mode = SERVICE_RELAY,
                                     .background = !l->daemon->once,
                                     .lock_wait_ms = LOCK_WAIT_MS,
                                     .clock = &clock_system};
-  enum status st = control_check(l->settings, err);
-  if (st == ST_OK) st = service_open(l->settings, l->log, &options, &l->service, err);
-  if (st != ST_OK) return st;
+  if (setting_bool(l->settings, SETTING_STANDBY)) return stand_by(l, err);
+  return service_open(l->settings, l->log, &options, &l->service, err);
+}
+
+/* Whoever asked the standby asks the relay now, at the same address. */
+static enum status open_control(struct life *l, struct error *err) {
   struct buffer path = {0};
+  struct service *answered = l->standby.answers;
+  enum status st;
   service_socket_path(l->service, &path);
-  st = control_start(l->service, l->settings, buffer_z(&path), l->log, &l->control, err);
+  if (!l->control) {
+    st = control_start(l->service, l->settings, buffer_z(&path), l->log, &l->control, err);
+  } else {
+    control_serve(l->control, l->service);
+    st = control_listen(l->control, buffer_z(&path), err);
+    l->standby.answers = NULL;
+    retire(l, answered);
+  }
   buffer_release(&path);
   return st;
+}
+
+static enum status start(struct life *l, struct error *err) {
+  enum status st = control_check(l->settings, err);
+  if (st == ST_OK) st = configure_standby(l->settings, l->daemon->once, err);
+  if (st == ST_OK) st = open_service(l, err);
+  return st == ST_OK && l->service ? open_control(l, err) : st;
 }
 
 static void stop(struct life *l) {
@@ -181,7 +266,30 @@ static void stop(struct life *l) {
   /* Probes and operators are answered until all is settled. */
   service_drain(l->service, drain_ms);
   control_stop(l->control);
+  standby_close(&l->standby);
   service_close(l->service, 0);
+}
+
+static void say_started(const struct life *l) {
+  struct buffer outbox = {0};
+  setting_show(l->settings, SETTING_OUTBOX_URL, &outbox);
+  log_write(l->log, LOG_INFO, "worker", "started",
+            FIELDS(F_TEXT("version", BUSBRIDGE_VERSION),
+                   F_TEXT("librdkafka", kafka_library_version()),
+                   F_TEXT("outbox", buffer_z(&outbox)),
+                   F_TEXT("guarantee", setting_text(l->settings, SETTING_DELIVERY_GUARANTEE))),
+            "Relaying %s", buffer_z(&outbox));
+  buffer_release(&outbox);
+}
+
+static int relay(struct life *l) {
+  say_started(l);
+  /* Not only when Kafka has answered: who starts after us needs the outbox drained some day, not
+   * the broker now. */
+  notify_send(&l->notify, "READY=1");
+  int code =
+      l->daemon->once ? once_run(l->service, l->log, &(struct stop){told_to_stop, l}) : turn(l);
+  return failed(l) ? failed(l) : code;
 }
 
 static int live(struct life *l) {
@@ -192,21 +300,7 @@ static int live(struct life *l) {
     stop(l);
     return exit_of(st);
   }
-  struct buffer outbox = {0};
-  setting_show(l->settings, SETTING_OUTBOX_URL, &outbox);
-  log_write(l->log, LOG_INFO, "worker", "started",
-            FIELDS(F_TEXT("version", BUSBRIDGE_VERSION),
-                   F_TEXT("librdkafka", kafka_library_version()),
-                   F_TEXT("outbox", buffer_z(&outbox)),
-                   F_TEXT("guarantee", setting_text(l->settings, SETTING_DELIVERY_GUARANTEE))),
-            "Relaying %s", buffer_z(&outbox));
-  buffer_release(&outbox);
-  /* Not only when Kafka has answered: who starts after us needs the outbox drained some day, not
-   * the broker now. */
-  notify_send(&l->notify, "READY=1");
-  int code = EXIT_SUCCESS;
-  code = l->daemon->once ? once_run(l->service, l->log, &(struct stop){told_to_stop, l}) : turn(l);
-  if (failed(l)) code = failed(l);
+  int code = l->service ? relay(l) : EXIT_SUCCESS; /* a standby that was told to stop */
   stop(l);
   log_write(l->log, LOG_INFO, "worker", "stopped", FIELDS(F_INT("exit", code)), "Stopped");
   return code;

@@ -17,7 +17,7 @@ static const char help[] =
     "  busbridge-worker -c /etc/busbridge/busbridge.conf\n"
     "  busbridge-worker -c busbridge.conf --once        relay what is there, then exit\n"
     "\n"
-    "Usage: busbridge-worker [-c FILE] [-X KEY=VALUE]... [--once]\n"
+    "Usage: busbridge-worker [-c FILE] [-X KEY=VALUE]... [--once | --standby]\n"
     "Carries the events of a local outbox to Kafka.\n"
     "\n"
     "  -c, --config FILE     settings, one \"key = value\" a line (else $BUSBRIDGE_CONFIG,\n"
@@ -30,6 +30,8 @@ static const char help[] =
     "cannot be read\n"
     "                        or changed, 71 no descriptor is left, 69 Redis is away and "
     "redis.required is true\n"
+    "      --standby         while another worker holds the outbox wait, without an end, and\n"
+    "                        take it over when that one ends; the same as -X standby=true\n"
     "      --help-settings   every setting with its default\n"
     "      --help-events     every event the log may name\n"
     "      --help-api        every path of the control API with its parameters\n"
@@ -81,9 +83,10 @@ static int usage(const char *what, const char *word) {
 }
 
 int main(int argc, char **argv) {
-  enum { OPT_ONCE = 256, OPT_HELP_SETTINGS, OPT_HELP_EVENTS, OPT_HELP_API };
+  enum { OPT_ONCE = 256, OPT_STANDBY, OPT_HELP_SETTINGS, OPT_HELP_EVENTS, OPT_HELP_API };
   static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                           {"once", no_argument, NULL, OPT_ONCE},
+                                          {"standby", no_argument, NULL, OPT_STANDBY},
                                           {"help-settings", no_argument, NULL, OPT_HELP_SETTINGS},
                                           {"help-events", no_argument, NULL, OPT_HELP_EVENTS},
                                           {"help-api", no_argument, NULL, OPT_HELP_API},
@@ -101,6 +104,7 @@ int main(int argc, char **argv) {
     case 'c': d.configure.file = optarg; break;
     case 'X': overrides[d.configure.override_count++] = optarg; break;
     case OPT_ONCE: d.once = true; break;
+    case OPT_STANDBY: overrides[d.configure.override_count++] = "standby=true"; break;
     case OPT_HELP_SETTINGS: code = show_settings(); break;
     case OPT_HELP_EVENTS: code = show_events(); break;
     case OPT_HELP_API: code = show_api(); break;

@@ -10,6 +10,10 @@
 /* X(component, event, level, what it means). Where the level differs, the gravest. */
 #define LOG_EVENTS(X)                                                                              \
   X("worker", "started", "info", "It relays")                                                      \
+  X("worker", "standby", "info",                                                                   \
+    "Another worker holds the outbox: it waits; said again when that is another one")              \
+  X("worker", "took_over", "info",                                                                 \
+    "The standby has the outbox now; duration_ms is how long it waited")                           \
   X("worker", "start_failed", "error", "It cannot begin: the message says why and what to do")     \
   X("worker", "stopping", "info", "It was told to stop and finishes what was handed to Kafka")     \
   X("worker", "stopped", "info", "It ends, with the status in exit")                               \

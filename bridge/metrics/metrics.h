@@ -67,6 +67,8 @@ enum metric_kind {
     "Bytes that the worker may still write where the outbox lies")                                 \
   X(AVAIL_INODES, "outbox_filesystem_avail_inodes", GAUGE, "", "",                                 \
     "Files that it may still make there")                                                          \
+  X(STANDBY, "standby", GAUGE, "", "",                                                             \
+    "1 while the worker waits for an outbox that another one holds, else 0")                       \
   X(BUILD, "build_info", GAUGE, "version", "librdkafka", "1, with what runs")                      \
   X(KAFKA_TIME, "kafka_statistics_timestamp_seconds", GAUGE, "", "",                               \
     "When librdkafka made the kafka_ figures")                                                     \

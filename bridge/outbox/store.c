@@ -151,8 +151,34 @@ enum status store_lock(struct store *s, int64_t wait_ms, struct error *err) {
   return st;
 }
 
+bool store_owner(const struct store *s, struct store_owner *out) {
+  *out = (struct store_owner){.pid = -1, .here = true, .since_us = TIME_NONE};
+  if (s->ops->owner) return s->ops->owner(s->impl, out);
+  out->pid = s->ops->holder(s->impl);
+  return out->pid != 0;
+}
+
 int64_t store_holder(const struct store *s) {
   return s->ops->holder(s->impl);
+}
+
+const char *store_owner_where(const struct store_owner *owner, char out[STORE_OWNER_TEXT]) {
+  char since[TIME_TEXT];
+  int n = snprintf(out, STORE_OWNER_TEXT, "%s%s", *owner->host ? " on " : "", owner->host);
+  if (owner->since_us != TIME_NONE)
+    snprintf(out + n, STORE_OWNER_TEXT - (size_t)n, " since %.19s UTC",
+             time_format(owner->since_us, since));
+  return out;
+}
+
+const char *store_owner_words(const struct store_owner *owner, char out[STORE_OWNER_TEXT]) {
+  char where[STORE_OWNER_TEXT];
+  if (owner->pid <= 0)
+    snprintf(out, STORE_OWNER_TEXT, "another process");
+  else
+    snprintf(out, STORE_OWNER_TEXT, "pid %lld%s", (long long)owner->pid,
+             store_owner_where(owner, where));
+  return out;
 }
 
 enum status store_check(struct store *s, struct error *err) {

@@ -116,11 +116,25 @@ const char *store_url(const struct store *s);  /* by which it can be opened agai
 const char *store_id(const struct store *s);
 
 /* One owner an outbox, who alone takes entries into hand, writes notes and the journal. Waits up to
- * wait_ms. ST_BUSY: err says who owns it since when, and what to do; ST_NOT_FOUND: nobody has
- * opened it to change it yet. The id is read again: its last owner may have renewed it. What an
- * earlier owner left half done on its way out goes back, or away. */
+ * wait_ms. ST_BUSY: err says who owns it since when, and what to do; nothing was changed, and it
+ * may be asked for again. ST_NOT_FOUND: nobody has opened it to change it yet. The id is read
+ * again: its last owner may have renewed it. What an earlier owner left half done on its way out
+ * goes back, or away. */
 MUST_CHECK enum status store_lock(struct store *s, int64_t wait_ms, struct error *err);
-/* Pid of the owner (-1: it cannot be told), 0 when there is none. Never blocks. Any thread. */
+struct store_owner {
+  int64_t pid;      /* -1: it cannot be told */
+  char host[65];    /* where it runs; "": not known */
+  bool here;        /* that is this host, as far as is known */
+  int64_t since_us; /* TIME_NONE: not known */
+};
+/* Has it an owner, and who is that? Never blocks. Any thread. */
+bool store_owner(const struct store *s, struct store_owner *out);
+#define STORE_OWNER_TEXT 160
+/* "pid 17 on app-0 since 2026-11-30T22:10:00 UTC", or "another process". Returns out. */
+const char *store_owner_words(const struct store_owner *owner, char out[STORE_OWNER_TEXT]);
+/* The same without the pid: " on app-0 since ...", or "". */
+const char *store_owner_where(const struct store_owner *owner, char out[STORE_OWNER_TEXT]);
+/* Pid of the owner (-1: it cannot be told), 0 when there is none. */
 int64_t store_holder(const struct store *s);
 /* Is it still ours? ST_OK. ST_BUSY: no, for good; err says what happened. Any other: it cannot be
  * looked at now, which says nothing of the owner. Any thread. */

@@ -13,6 +13,8 @@ struct manifest_name;
 struct store_ops {
   const char *scheme; /* of outbox.url: "memory" */
   struct store_traits traits;
+  /* May be NULL, and then a pid is all that is known of who owns it. */
+  bool (*owner)(const void *, struct store_owner *);
   enum status (*prepare)(const char *address, struct store_preparation *, struct error *);
   enum status (*open)(const char *address, const struct store_options *, void **, struct error *);
   void (*close)(void *);

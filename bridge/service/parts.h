@@ -10,6 +10,8 @@
 #include "bridge/service/process/home.h"
 #include "bridge/service/service.h"
 
+#include <stdatomic.h>
+
 struct account_synced { /* health/account.c: what of the store's figures is in the metrics already
                          */
   struct mutex lock;
@@ -30,7 +32,8 @@ struct survey_counts { /* health/pending_counts.c: what a look at the folders fo
 
 struct service {
   enum service_mode mode;
-  bool unanswered; /* as of service_options */
+  bool unanswered, standby, passing, background; /* as of service_options */
+  atomic_llong beat_ms;                          /* of a standby */
   struct log *log;
   const struct clock *clock;
   const struct settings
@@ -61,7 +64,7 @@ struct service {
   struct relay *relay;             /* RELAY only, else NULL */
   struct plan plan;
   struct statistics *statistics; /* RELAY only */
-  int64_t opened_us;
+  int64_t opened_us, taken_us;   /* taken: the lock was asked for */
 };
 
 /* registry_ids.c: asks for the ids of what is published; those of a catalog that comes as well. */

@@ -26,6 +26,21 @@ enum status service_failure(struct service *s, struct error *err) {
   return st;
 }
 
+void service_beat(struct service *s) {
+  atomic_store(&s->beat_ms, clock_mono_ms(s->clock));
+}
+
+bool service_stands_by(const struct service *s) {
+  return s->standby;
+}
+
+const char *service_owner(const struct service *s, char out[STORE_OWNER_TEXT]) {
+  struct store_owner owner;
+  if (store_owner(s->store, &owner)) return store_owner_words(&owner, out);
+  snprintf(out, STORE_OWNER_TEXT, "nobody");
+  return out;
+}
+
 void service_socket_path(const struct service *s, struct buffer *out) {
   buffer_add_z(out, home_socket(s->home));
 }

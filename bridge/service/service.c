@@ -17,10 +17,7 @@
 
 /* ---- the parts, in the order they are opened ---- */
 
-/* Whoever changes it owns it first. Then its identity is known, and with it all that is called by
- * it. */
-static enum status open_outbox(struct service *s, const struct service_options *o,
-                               struct error *err) {
+static enum status open_outbox(struct service *s, struct error *err) {
   bool lift = !strcmp(setting_text(s->settings, SETTING_OUTBOX_LIFT), "auto");
   s->lifting = (struct event_lifting){
       .canonical = routing_class_name,
@@ -32,12 +29,22 @@ static enum status open_outbox(struct service *s, const struct service_options *
                                   .log = s->log,
                                   .lifting = &s->lifting,
                                   .typed = typed_folder(s->settings)};
-  enum status st = store_open(s->plan.outbox, &options, &s->store, err);
-  if (st == ST_OK && options.create) {
-    st = store_lock(s->store, o->lock_wait_ms, err);
-    store_pause_read(s->store, &s->pause);
-  }
-  if (st == ST_OK) st = home_open(s->settings, options.create, &s->home, err);
+  return store_open(s->plan.outbox, &options, &s->store, err);
+}
+
+/* Whoever waited may have got the lock of an outbox that was moved away meanwhile. */
+static enum status own(struct service *s, int64_t wait_ms, struct error *err) {
+  enum status st = store_lock(s->store, wait_ms, err);
+  if (st == ST_OK && store_check(s->store, err) == ST_BUSY) return ST_NOT_FOUND;
+  if (st == ST_OK) store_pause_read(s->store, &s->pause);
+  return st;
+}
+
+/* Whoever changes it owns it first. Then its identity is known, and with it all that is called by
+ * it. */
+static enum status enter_outbox(struct service *s, int64_t wait_ms, struct error *err) {
+  enum status st = s->mode == SERVICE_INSPECT ? ST_OK : own(s, wait_ms, err);
+  if (st == ST_OK) st = home_open(s->settings, s->mode != SERVICE_INSPECT, &s->home, err);
   return st == ST_OK ? plan_for(&s->plan, s->settings, store_id(s->store), err) : st;
 }
 
@@ -82,8 +89,7 @@ static enum status open_keys(struct service *s, struct error *err) {
   return st;
 }
 
-static enum status start_relay(struct service *s, const struct service_options *o,
-                               struct error *err) {
+static enum status start_relay(struct service *s, struct error *err) {
   const struct settings *x = s->settings;
   struct relay_parts parts = {.store = s->store,
                               .crash_marks = s->crash_marks,
@@ -103,7 +109,7 @@ static enum status start_relay(struct service *s, const struct service_options *
       .group = s->plan.group,
       .ledger_topic = s->plan.ledger_topic,
       .exactly_once = s->plan.exactly_once,
-      .background = o->background && setting_bool(x, SETTING_FLUSH_BACKGROUND),
+      .background = s->background && setting_bool(x, SETTING_FLUSH_BACKGROUND),
       .paused = s->pause.on,
       .keys_required = setting_bool(x, SETTING_REDIS_REQUIRED),
       .carry_envelope = !strcmp(setting_text(x, SETTING_ENCODING_ENVELOPE), "carry"),
@@ -118,7 +124,7 @@ static enum status start_relay(struct service *s, const struct service_options *
 static void watch_framings(struct service *s) {
   const struct framing_parts parts = {.plan = &s->plan, .routing = s->routing};
   if (last_framings_may_differ(&parts, s->store))
-    s->framings = last_framings_watch(&parts, s->opened_us / 1000, s->log);
+    s->framings = last_framings_watch(&parts, s->taken_us / 1000, s->log);
 }
 
 /* Without one only dlq_events are missing. */
@@ -133,23 +139,26 @@ static void open_dead_counts(struct service *s) {
 
 /* What can be judged without touching the outbox comes first, so that a wrong setting changes
  * nothing. */
-static enum status open_parts(struct service *s, const struct service_options *o,
-                              struct error *err) {
+static enum status prepare_parts(struct service *s, struct error *err) {
   enum status st = plan_make(s->settings, &s->plan, err);
-  if (st == ST_OK && !o->passing) st = store_url_check(s->plan.outbox, err);
-  if (st == ST_OK && s->mode == SERVICE_RELAY)
+  if (st == ST_OK && !s->passing) st = store_url_check(s->plan.outbox, err);
+  if (st == ST_OK && (s->mode == SERVICE_RELAY || s->standby))
     st = plan_catalog(&s->plan, s->log, &s->catalog, err);
   if (st == ST_OK) st = plan_routing(&s->plan, s->catalog, &s->routing, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY && statistics_open(&s->statistics) != ST_OK)
     st = error_set(err, ST_NO_MEMORY, "out of memory");
   s->plan.kafka.statistics = s->statistics;
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = kafka_config_check(&s->plan.kafka, s->log, err);
-  if (st == ST_OK) st = open_outbox(s, o, err);
+  return st == ST_OK ? open_outbox(s, err) : st;
+}
+
+static enum status open_parts(struct service *s, int64_t lock_wait_ms, struct error *err) {
+  enum status st = enter_outbox(s, lock_wait_ms, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = open_crash_marks(s, err);
   if (st == ST_OK) st = begin_entries(s, err);
   if (st == ST_OK) st = open_keys(s, err);
   if (st == ST_OK) st = saved_metrics_open(s, err);
-  if (st == ST_OK) service_begin_series(s);
+  if (st == ST_OK && !s->standby) service_begin_series(s);
   if (st == ST_OK) account_open(s);
   if (st == ST_OK) open_dead_counts(s);
   if (st == ST_OK && s->mode == SERVICE_RELAY) typed_log(s->settings, s->log);
@@ -159,7 +168,7 @@ static enum status open_parts(struct service *s, const struct service_options *o
     last_schemas_keep(s->store, s->catalog, s->log);
   if (st == ST_OK && s->mode == SERVICE_RELAY) service_mark_schemas(s);
   if (st == ST_OK && s->mode == SERVICE_RELAY) st = service_ids_open(s, err);
-  if (st == ST_OK && s->mode == SERVICE_RELAY) st = start_relay(s, o, err);
+  if (st == ST_OK && s->mode == SERVICE_RELAY) st = start_relay(s, err);
   if (st == ST_OK && s->mode == SERVICE_RELAY) watch_framings(s);
   if (st == ST_OK && s->mode == SERVICE_RELAY && s->pause.on)
     log_write(s->log, LOG_WARNING, "service", "paused",
@@ -168,13 +177,16 @@ static enum status open_parts(struct service *s, const struct service_options *o
   return st;
 }
 
-enum status service_open(const struct settings *settings, struct log *log,
+enum status service_meet(const struct settings *settings, struct log *log,
                          const struct service_options *options, struct service **out,
                          struct error *err) {
   struct service *s = calloc(1, sizeof *s);
   if (!s) return error_set(err, ST_NO_MEMORY, "out of memory");
   s->mode = options->mode;
   s->unanswered = options->unanswered;
+  s->standby = options->standby;
+  s->passing = options->passing;
+  s->background = options->background;
   s->log = log;
   s->clock = options->clock;
   s->settings = settings;
@@ -185,13 +197,32 @@ enum status service_open(const struct settings *settings, struct log *log,
   mutex_init(&s->moving);
   mutex_init(&s->audit_lock);
   mutex_init(&s->topics_lock);
-  enum status st = open_parts(s, options, err);
+  service_beat(s);
+  enum status st = prepare_parts(s, err);
   if (st != ST_OK) {
     service_close(s, 0);
     return st;
   }
   *out = s;
   return ST_OK;
+}
+
+enum status service_take(struct service *s, int64_t lock_wait_ms, struct error *err) {
+  s->taken_us = clock_wall_us(s->clock);
+  return open_parts(s, lock_wait_ms, err);
+}
+
+enum status service_open(const struct settings *settings, struct log *log,
+                         const struct service_options *options, struct service **out,
+                         struct error *err) {
+  struct service *s = NULL;
+  enum status st = service_meet(settings, log, options, &s, err);
+  if (st == ST_OK) st = service_take(s, options->lock_wait_ms, err);
+  if (st == ST_OK)
+    *out = s;
+  else
+    service_close(s, 0);
+  return st;
 }
 
 void service_close(struct service *s, int64_t drain_ms) {

@@ -3,13 +3,16 @@
  * without a worker.
  *
  * Modes: INSPECT reads an outbox and locks nothing. CHANGE holds the outbox's lock, without Kafka.
- * RELAY holds the lock and runs the relay's threads. Operations append one JSON value to a buffer;
- * its shape stands at each function below. Any thread may call operations; open and close on one.
+ * RELAY holds the lock and runs the relay's threads. A worker that waits for the lock has two: one
+ * that is prepared for RELAY, and one of INSPECT that answers meanwhile (standby). Operations
+ * append one JSON value to a buffer; its shape stands at each function below. Any thread may call
+ * operations; open and close on one.
  */
 #ifndef BRIDGE_SERVICE_SERVICE_H
 #define BRIDGE_SERVICE_SERVICE_H
 
 #include "bridge/base/log.h"
+#include "bridge/outbox/store.h"
 #include "bridge/service/entries/selection.h"
 #include "bridge/settings/settings.h"
 
@@ -24,6 +27,7 @@ struct service_options {
   bool unanswered; /* INSPECT: the control socket was connected to, and nobody answered; for health
                     */
   bool passing;    /* tests: an outbox that ends with this process will do */
+  bool standby;    /* INSPECT: it answers for a worker that waits for the outbox */
   const struct clock *clock;
 };
 /* ST_BUSY: the lock is held (err says by whom). ST_INVALID: a setting, a schema, a kafka.* key;
@@ -32,6 +36,21 @@ struct service_options {
 MUST_CHECK enum status service_open(const struct settings *settings, struct log *log,
                                     const struct service_options *options, struct service **out,
                                     struct error *err);
+/* The same in two steps, for who waits in between. Prepared is all that needs no lock: settings,
+ * schemas, what librdkafka takes, the outbox met. Then nothing may be asked of it but to take it
+ * and to close it. */
+MUST_CHECK enum status service_meet(const struct settings *settings, struct log *log,
+                                    const struct service_options *options, struct service **out,
+                                    struct error *err);
+/* ST_BUSY: somebody holds the lock, and it may be asked again. ST_NOT_FOUND: since it was prepared
+ * the outbox went, or another one came to its place. Close it after any failure but ST_BUSY. */
+MUST_CHECK enum status service_take(struct service *s, int64_t lock_wait_ms, struct error *err);
+/* Of the standby that answers: whoever waits beside it still turns. Else service_alive is false
+ * after a while. Any thread. */
+void service_beat(struct service *s);
+bool service_stands_by(const struct service *s);
+/* "held by ...": whoever holds the outbox, for a standby's words. Returns out. */
+const char *service_owner(const struct service *s, char out[STORE_OWNER_TEXT]);
 /* RELAY: takes nothing more and finishes what was handed to Kafka, at most drain_ms (0: leaves at
  * once). Operations go on answering meanwhile and after it, until service_close; a flush gets no
  * further. NULL is fine, here and below. */
@@ -173,7 +192,8 @@ void service_flush_cancel(struct service *s, uint64_t flush);
  *  "keyless":{"NAMESPACE":N},"unknown_fields":[{"type","count":N,"fields":["payload.x"]}] (detailed),
  *  "paused":null|{since,by,reason},
  *  "breakers":[{target,state,reason,remedy}],
- *  "redis":{...},"worker":bool,"perfdata":{...}} */
+ *  "redis":{...},"worker":bool,"standby":null|{"owned":bool,"pid","host","since"} (of a worker that waits:
+ *  who has the outbox),"perfdata":{...}} */
 /* clang-format on */
 MUST_CHECK enum status service_health(struct service *s, bool detailed, struct buffer *json,
                                       struct error *err);
@@ -218,8 +238,9 @@ MUST_CHECK enum status service_prometheus(struct service *s, struct buffer *text
                                           struct error *err);
 /* May work be sent here (GET /readyz)? Settings valid, folders writable, the lock held, Kafka
  * reached once in this life, the relay able to go on, not draining.
- * {"version":1,"ready":bool,"checks":[{"check":"settings|folders|lock|kafka|relay|draining","ok":bool,"text"}]}
- * *ready the same. */
+ * {"version":1,"ready":bool,"checks":[{"check":"settings|folders|lock|kafka|relay|draining|standby","ok":bool,"text"}]}
+ * *ready the same. A standby is ready while it waits: in the place of lock, kafka and relay stands
+ * standby, which says who has the outbox. */
 MUST_CHECK enum status service_ready(struct service *s, bool draining, bool *ready,
                                      struct buffer *json, struct error *err);
 /* Does the relay's loop turn? (GET /livez; true in other modes.) */

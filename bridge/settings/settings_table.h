@@ -136,6 +136,8 @@
     "", "Events of a batch, at most")                                                                                      \
   X(BATCH_MAX_BYTES, "batch.max_bytes", BYTES, "4MiB", KIB, GIB, SETTING_RELOADABLE,                                       \
     "", "Bytes of a batch's entries, at most (one entry always fits)")                                                     \
+  X(STANDBY, "standby", BOOL, "false", 0, 0, 0,                                                                            \
+    "", "Wait for an outbox that another worker holds, without an end, and take it over")                                  \
   X(SHUTDOWN_DRAIN_TIMEOUT, "shutdown.drain_timeout", DURATION, "25s", 0, HOUR, SETTING_RELOADABLE,                        \
     "", "How long SIGTERM waits for what was handed to Kafka")                                                             \
   X(HTTP_LISTEN, "http.listen", TEXT, "off", 0, 0, 0,                                                                      \

@@ -51,15 +51,31 @@ RULE(one_owner_at_a_time_and_who_it_is_can_be_asked) {
   struct box *b = *state;
   struct store *other = box_another(b, true);
   OK(store_check(b->store, &b->err));
-  int64_t holder = store_holder(other);
-  assert_true(holder == getpid() || holder == -1); /* it may not be known */
+  struct store_owner owner;
+  char words[STORE_OWNER_TEXT];
+  assert_true(store_owner(other, &owner));
+  assert_true(owner.pid == getpid() || owner.pid == -1); /* it may not be known */
+  assert_true(owner.here);
+  assert_int_equal(store_holder(other), owner.pid);
+  assert_true(strstr(store_owner_words(&owner, words), owner.pid > 0 ? "pid " : "another process"));
   assert_int_equal(store_check(other, &b->err), ST_BUSY);
   assert_int_equal(store_lock(other, 20, &b->err), ST_BUSY);
   assert_true(*b->err.text);
   box_stop(b);
   assert_int_equal(store_holder(other), 0);
+  assert_false(store_owner(other, &owner));
   OK(store_lock(other, 0, &b->err));
   OK(store_check(other, &b->err));
+  store_close(other);
+  box_start(b);
+}
+
+RULE(who_was_refused_the_lock_may_ask_again_and_again) {
+  struct box *b = *state;
+  struct store *other = box_another(b, true);
+  for (int i = 0; i < 3; i++) assert_int_equal(store_lock(other, 0, &b->err), ST_BUSY);
+  box_stop(b);
+  OK(store_lock(other, 0, &b->err));
   store_close(other);
   box_start(b);
 }

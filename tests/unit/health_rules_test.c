@@ -35,6 +35,11 @@ static struct facts healthy(void) {
   return f;
 }
 
+static void held_by(struct facts *f, int64_t pid) {
+  f->owned = true;
+  f->owner = (struct store_owner){.pid = pid, .here = true, .since_us = NOW - SECONDS(60)};
+}
+
 static bool says(enum health_state state, const char *text) {
   for (size_t i = 0; i < result.count; i++)
     if (result.lines[i].state == state && strstr(result.lines[i].text, text)) return true;
@@ -133,7 +138,7 @@ CASE(test_where_a_timer_runs_the_worker_once_its_absence_is_no_fault_and_its_bac
   judge(&f, &timer, &result);
   assert_int_equal(result.state, HEALTH_WARNING);
   assert_true(next_is("busbridge flush"));
-  f.holder = 4711; /* a command at work */
+  held_by(&f, 4711); /* a command at work */
   judge(&f, &timer, &result);
   assert_true(says(HEALTH_OK, "Process 4711 holds the outbox"));
 }
@@ -141,7 +146,7 @@ CASE(test_where_a_timer_runs_the_worker_once_its_absence_is_no_fault_and_its_bac
 CASE(test_a_holder_that_does_not_answer_is_named) {
   struct facts f = healthy();
   f.relay = false;
-  f.holder = 4711;
+  held_by(&f, 4711);
   f.counts.pending = 1;
   judge(&f, &limits, &result);
   assert_int_equal(result.state, HEALTH_UNKNOWN);
@@ -236,13 +241,52 @@ CASE(test_a_worker_that_does_not_answer_is_never_green) {
   struct facts f = healthy();
   f.relay = false;
   f.status = NULL;
-  f.holder = 4711;
+  held_by(&f, 4711);
   judge(&f, &limits, &result);
   assert_int_equal(result.state, HEALTH_UNKNOWN); /* a flush by hand, say */
   f.unanswered = true;
   judge(&f, &limits, &result);
   assert_int_equal(result.state, HEALTH_WARNING);
   assert_true(says(HEALTH_WARNING, "Process 4711 holds the outbox and does not answer"));
+  assert_true(says(HEALTH_WARNING, "; it holds it since 2025-"));
+}
+
+CASE(test_a_holder_on_another_host_answers_there) {
+  struct facts f = healthy();
+  f.relay = false;
+  f.status = NULL;
+  held_by(&f, 1);
+  f.owner.here = false;
+  snprintf(f.owner.host, sizeof f.owner.host, "app-0");
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_OK);
+  assert_true(says(HEALTH_OK, "The outbox is held on another host: pid 1 on app-0 since 2025-"));
+  f.counts.pending = 1; /* and it does nothing */
+  f.counts.oldest_us = NOW - SECONDS(301);
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_CRITICAL);
+}
+
+CASE(test_a_standby_says_who_has_the_outbox_and_judges_it_like_anybody) {
+  struct facts f = healthy();
+  f.relay = false;
+  f.status = NULL;
+  f.standby = true;
+  held_by(&f, 1);
+  f.owner.here = false;
+  snprintf(f.owner.host, sizeof f.owner.host, "app-0");
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_OK);
+  assert_int_equal(result.count, 1);
+  assert_true(says(HEALTH_OK, "This worker is a standby: the outbox is held by pid 1 on app-0"));
+  f.owned = false; /* it is about to take it */
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_OK);
+  assert_int_equal(result.count, 1);
+  f.counts.pending = 1;
+  f.counts.oldest_us = NOW - SECONDS(301);
+  judge(&f, &limits, &result);
+  assert_int_equal(result.state, HEALTH_CRITICAL);
 }
 
 CASE(test_a_redis_that_answers_is_not_to_be_started) {

@@ -76,21 +76,27 @@ enum status control_check(const struct settings *settings, struct error *err) {
   return st == ST_OK ? gate_check(settings, err) : st;
 }
 
+enum status control_listen(struct control *c, const char *socket_path, struct error *err) {
+  int fd = -1;
+  enum status st = control_socket_open(&c->socket, socket_path, &fd, err);
+  return st == ST_OK ? listener_start(&c->local, fd, socket_path, err) : st;
+}
+
 enum status control_start(struct service *service, const struct settings *settings,
                           const char *socket_path, struct log *log, struct control **out,
                           struct error *err) {
   struct control *c = calloc(1, sizeof *c);
-  int fd = -1;
   if (!c) return error_set(err, ST_NO_MEMORY, "Out of memory");
+  mutex_init(&c->lock);
   c->service = service;
   c->log = log;
+  c->socket.folder = -1;
   c->local = (struct listener){.control = c};
   c->network = (struct listener){.control = c, .tcp = true};
   gate_init(&c->gate);
   guests_init(&c->guests, &clock_system);
-  enum status st = control_socket_open(&c->socket, socket_path, &fd, err);
-  if (st == ST_OK) st = gate_set(&c->gate, settings, err);
-  if (st == ST_OK) st = listener_start(&c->local, fd, socket_path, err);
+  enum status st = gate_set(&c->gate, settings, err);
+  if (st == ST_OK && socket_path) st = control_listen(c, socket_path, err);
   if (st == ST_OK) st = open_network(c, settings, err);
   if (st != ST_OK) {
     control_stop(c);
@@ -142,5 +148,6 @@ void control_stop(struct control *control) {
   guests_release(&control->guests);
   gate_release(&control->gate);
   control_socket_release(&control->socket);
+  mutex_destroy(&control->lock);
   free(control);
 }

@@ -17,13 +17,20 @@
 struct control;
 /* Are the http.* settings fit to be used? ST_INVALID: err says which is not. */
 MUST_CHECK enum status control_check(const struct settings *settings, struct error *err);
-/* Listens at socket_path (may be longer than 107 bytes) and, if http.listen is set, on TCP. A
- * socket lying there is removed: call it only while holding the outbox's lock. service and log are
- * borrowed until control_stop. ST_INVALID, ST_NOT_FOUND, ST_DENIED, ST_BUSY, ST_IO: err says which
- * path or address. */
+/* Listens at socket_path (may be longer than 107 bytes; NULL: not yet) and, if http.listen is set,
+ * on TCP. A socket lying there is removed: give it only while holding the outbox's lock. service
+ * and log are borrowed until control_stop. ST_INVALID, ST_NOT_FOUND, ST_DENIED, ST_BUSY, ST_IO: err
+ * says which path or address. */
 MUST_CHECK enum status control_start(struct service *service, const struct settings *settings,
                                      const char *socket_path, struct log *log, struct control **out,
                                      struct error *err);
+/* At socket_path too, from now on: of one that was started without. Errors as above. */
+MUST_CHECK enum status control_listen(struct control *control, const char *socket_path,
+                                      struct error *err);
+/* Another service is asked from now on; the one before may be closed as soon as control_left says
+ * that no request asks it any more, and not before that comes the next one. */
+void control_serve(struct control *control, struct service *service);
+bool control_left(struct control *control);
 /* Take over http.token and http.hosts. NULL is fine, here and below. */
 void control_reload(struct control *control, const struct settings *fresh);
 /* Once a second or so: shows out clients that take too long. */

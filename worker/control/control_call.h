@@ -21,6 +21,7 @@ struct query {
 struct call {
   struct service *service;
   bool draining;
+  bool standby;            /* it waits for the outbox: questions alone are answered */
   bool stranger;           /* asked over TCP without the token */
   bool (*gone)(void *ctx); /* has whoever asked hung up? */
   void *gone_ctx;

@@ -26,7 +26,10 @@ struct listener {
 };
 
 struct control {
-  struct service *service;
+  struct mutex lock;       /* the three below */
+  struct service *service; /* who is asked; changes by control_serve */
+  unsigned turn;           /* of requests that ask this one, the other is of those before */
+  int inside[2];           /* requests at work, by turn */
   struct log *log;
   struct control_socket socket;
   struct gate gate;
@@ -35,6 +38,10 @@ struct control {
   atomic_bool draining;
   atomic_int running; /* requests begun and not completed */
 };
+
+/* Who is asked by a request that begins; it is there until control_leave. */
+struct service *control_enter(struct control *c, unsigned *turn);
+void control_leave(struct control *c, unsigned turn);
 
 /* libmicrohttpd's callbacks; ctx is a struct listener. */
 enum MHD_Result request_handle(void *ctx, struct MHD_Connection *connection, const char *path,

@@ -52,6 +52,14 @@ static void reasons_in_words(struct span json, struct buffer *out) {
   buffer_add_char(out, '\n');
 }
 
+static void ready_words(const struct service *s, struct buffer *out) {
+  char who[STORE_OWNER_TEXT];
+  if (service_stands_by(s))
+    buffer_printf(out, "standby\nthe outbox is held by %s\n", service_owner(s, who));
+  else
+    buffer_add_z(out, "ok\n");
+}
+
 enum status answer_ready(const struct call *call, struct answer *answer, struct error *err) {
   struct buffer words = {0};
   bool ready = false;
@@ -59,9 +67,12 @@ enum status answer_ready(const struct call *call, struct answer *answer, struct 
   if (st != ST_OK) return st;
   answer->code = ready ? 200 : 503;
   if (call->wants_json) return ST_OK;
-  if (!ready) reasons_in_words(buffer_span(&answer->body), &words);
+  if (ready)
+    ready_words(call->service, &words);
+  else
+    reasons_in_words(buffer_span(&answer->body), &words);
   buffer_clear(&answer->body);
-  st = answer_words(answer, answer->code, ready ? "ok\n" : buffer_z(&words), err);
+  st = answer_words(answer, answer->code, buffer_z(&words), err);
   buffer_release(&words);
   return st;
 }

@@ -223,7 +223,8 @@ static enum MHD_Result answer_request(struct listener *l, struct MHD_Connection 
   struct query query = {0};
   struct asker asker = asker_of(l, connection);
   struct caller caller = {l->tcp ? -1 : control_socket_peer(descriptor(connection))};
-  struct call call = {.service = c->service,
+  unsigned turn;
+  struct call call = {.service = control_enter(c, &turn),
                       .caller = &caller,
                       .draining = atomic_load(&c->draining),
                       .stranger = !request->full_rights,
@@ -232,9 +233,11 @@ static enum MHD_Result answer_request(struct listener *l, struct MHD_Connection 
                       .wants_json = request->wants_json,
                       .query = &query,
                       .body = buffer_span(&request->body)};
+  call.standby = service_stands_by(call.service);
   MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, take_query, &query);
   guest_phase(&c->guests, guest_of(connection), GUEST_WAITS);
   route(l, request, &call, method, path, &answer);
+  control_leave(c, turn);
   count_sending(l, request, &answer);
   return send_answer(c, connection, &answer);
 }

@@ -151,9 +151,14 @@ void route_request(const struct call *request, const char *method, const char *p
     answer_problem(answer, 404, ST_NOT_FOUND, "There is no such path; the API begins with /v1/");
     return;
   }
-  if (call.draining && strcmp(route->method, "GET") != 0) {
-    answer_problem(answer, 503, ST_UNAVAILABLE,
-                   "The worker is being stopped; ask again when it is gone or the next one runs");
+  const char *closed =
+      strcmp(route->method, "GET") == 0 ? NULL
+      : call.draining
+          ? "The worker is being stopped; ask again when it is gone or the next one runs"
+      : call.standby ? "This worker is a standby; ask the one that holds the outbox"
+                     : NULL;
+  if (closed) {
+    answer_problem(answer, 503, ST_UNAVAILABLE, closed);
     return;
   }
   answer->code = 200;

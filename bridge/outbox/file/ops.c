@@ -29,6 +29,10 @@ static enum status op_lock(void *impl, int64_t wait_ms, struct error *err) {
     if (st != ST_OK) error_prefix(err, "outbox.typed %s", state_path(s->typed));
   }
   if (st == ST_OK) st = fs_keep_typed(s, err);
+  if (st != ST_OK) { /* whoever waits for one side keeps nobody from the other */
+    if (s->typed) state_unlock(s->typed);
+    state_unlock(s->state);
+  }
   for (unsigned side = 0; st == ST_OK && !s->inspect && side < SIDES; side++)
     if (fs_side(s, (enum side)side))
       leftover_clear_all(fs_side(s, (enum side)side), (enum side)side);
@@ -37,6 +41,10 @@ static enum status op_lock(void *impl, int64_t wait_ms, struct error *err) {
 
 static int64_t op_holder(const void *impl) {
   return state_lock_holder(((const struct fs *)impl)->site.state);
+}
+
+static bool op_owner(const void *impl, struct store_owner *out) {
+  return state_lock_owner(((const struct fs *)impl)->site.state, out);
 }
 
 static enum status op_check(void *impl, struct error *err) {
@@ -363,6 +371,7 @@ const struct store_ops store_file_ops = {
     .close = fs_close,
     .id = op_id,
     .lock = op_lock,
+    .owner = op_owner,
     .holder = op_holder,
     .check = op_check,
     .renew_id = op_renew_id,

@@ -11,6 +11,12 @@
 /* True: there are settings to go on with. */
 static bool check_settings(struct doctor *d) {
   const char *source = d->request->source;
+  struct error err = {0};
+  if (d->settings && configure_standby(d->settings, false, &err) != ST_OK) {
+    doctor_found(d, "settings", REPORT_FAILED, "%s", err.text);
+    doctor_next(d, "Fix them; busbridge config --changed shows where each comes from");
+    return true;
+  }
   if (!d->settings) {
     doctor_found(d, "settings", REPORT_FAILED, "%s",
                  d->request->why ? d->request->why : "they cannot be loaded");

@@ -50,9 +50,12 @@ static void check_space(struct doctor *d) {
 }
 
 static void check_worker(struct doctor *d) {
-  d->holder = store_holder(d->store);
+  struct store_owner owner;
+  char who[STORE_OWNER_TEXT];
+  d->holder = store_owner(d->store, &owner) ? owner.pid : 0;
   if (d->holder > 0)
-    doctor_found(d, "worker", REPORT_OK, "pid %lld holds the outbox", (long long)d->holder);
+    doctor_found(d, "worker", REPORT_OK, "pid %lld holds the outbox%s", (long long)d->holder,
+                 store_owner_where(&owner, who));
   else if (d->holder < 0)
     doctor_found(d, "worker", REPORT_OK, "somebody holds the outbox");
   else

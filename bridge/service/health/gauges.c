@@ -86,7 +86,9 @@ static double seconds(struct timeval t) {
 static void set_process(struct service *s) {
   struct rusage used;
   struct rlimit files;
-  if (s->mode != SERVICE_RELAY) return; /* the asking command's own is of no interest */
+  /* the asking command's own is of no interest */
+  if (s->mode != SERVICE_RELAY && !s->standby) return;
+  set_gauge(s, METRIC_STANDBY, NULL, s->standby);
   if (getrusage(RUSAGE_SELF, &used) == 0)
     set_gauge(s, METRIC_CPU, NULL, seconds(used.ru_utime) + seconds(used.ru_stime));
   if (getrlimit(RLIMIT_NOFILE, &files) == 0)
@@ -132,8 +134,10 @@ static void set_gauges(struct service *s, const struct store_counts *c) {
 enum status service_prometheus(struct service *s, struct buffer *text, struct error *err) {
   struct store_counts counts;
   mutex_lock(&s->scrape);
-  /* A folder that cannot be read leaves the gauges as they were; the rest is still worth having. */
-  if (account_sync(s, &counts)) set_gauges(s, &counts);
+  /* A folder that cannot be read leaves the gauges as they were; the rest is still worth having.
+   * A standby tells of itself alone: what it could tell of the outbox its owner tells, and a sum
+   * over both would count it twice. */
+  if (!s->standby && account_sync(s, &counts)) set_gauges(s, &counts);
   set_process(s);
   if (s->statistics) statistics_show(s->statistics, s->metrics);
   metrics_prometheus(s->metrics, text);

@@ -67,9 +67,10 @@ static void gather_facts(struct service *s, struct relay_status *status, struct 
     relay_status(s->relay, status);
     f->status = status;
   } else if (s->mode == SERVICE_INSPECT) {
-    f->holder = store_holder(s->store);
+    f->owned = store_owner(s->store, &f->owner);
     f->unanswered = s->unanswered;
-    if (f->holder == 0) take_refusal(s, f);
+    f->standby = s->standby;
+    if (!f->owned && !f->standby) take_refusal(s, f);
   }
   service_paused(s, &f->pause);
   mutex_lock(&s->lock);
@@ -285,6 +286,19 @@ static void write_keyless(struct service *s, struct buffer *json, bool *first) {
   buffer_add_char(json, '}');
 }
 
+/* Of a worker that waits for the outbox: who has it. */
+static void write_standby(const struct facts *f, struct buffer *json, bool *first) {
+  bool inner = true;
+  json_write_key(json, first, "standby");
+  buffer_add_z(json, f->standby ? "{" : "null");
+  if (!f->standby) return;
+  member_bool(json, &inner, "owned", f->owned);
+  member_int(json, &inner, "pid", f->owned ? f->owner.pid : 0);
+  member_text_or_null(json, &inner, "host", span_of(f->owned ? f->owner.host : ""));
+  member_time(json, &inner, "since", f->owned ? f->owner.since_us : TIME_NONE);
+  buffer_add_char(json, '}');
+}
+
 static enum status write_health(struct service *s, const struct facts *f, const struct limits *l,
                                 const struct judgement *j, bool detailed, struct buffer *json,
                                 struct error *err) {
@@ -322,6 +336,7 @@ static enum status write_health(struct service *s, const struct facts *f, const 
   write_breakers(f->status, json, &first);
   write_redis(f, json, &first);
   member_bool(json, &first, "worker", f->relay);
+  write_standby(f, json, &first);
   write_perfdata(f, l, json, &first);
   buffer_add_char(json, '}');
   return st == ST_OK ? buffer_status(json, err) : st;

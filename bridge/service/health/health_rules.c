@@ -147,7 +147,7 @@ static void rule_paused(const struct facts *f, const struct limits *l, struct ju
 
 static const char *next_for_oldest(const struct facts *f, const struct limits *l) {
   if (f->pause.on) return "busbridge resume";
-  if (!f->relay && f->holder == 0) return "busbridge-worker; or once: busbridge flush";
+  if (!f->relay && !f->owned && !f->standby) return "busbridge-worker; or once: busbridge flush";
   if (f->relay && !l->background) return "busbridge flush";
   return "busbridge list --type pending";
 }
@@ -162,29 +162,49 @@ static void rule_oldest(const struct facts *f, const struct limits *l, struct ju
             duration_text(l->oldest_ms[state == HEALTH_CRITICAL], limit));
 }
 
-static void rule_worker(const struct facts *f, const struct limits *l, struct judgement *j) {
-  if (!f->relay && f->holder != 0 && f->unanswered) {
+/* The holder may be a worker that begins or ends, or a command: nobody can tell. One on another
+ * host answers there. */
+static void rule_owner(const struct facts *f, const struct limits *l, struct judgement *j) {
+  char who[STORE_OWNER_TEXT], where[STORE_OWNER_TEXT];
+  if (f->relay || !f->owned || f->standby) return;
+  store_owner_words(&f->owner, who);
+  store_owner_where(&f->owner, where);
+  if (f->unanswered)
     say_state(
         j, HEALTH_WARNING,
         "See its log; if it hangs, end it by SIGKILL and start busbridge-worker: nothing is lost",
-        "Process %" PRId64 " holds the outbox and does not answer on the control socket",
-        f->holder);
-    return;
-  }
-  /* As of any service that is down. The holder may be a worker that begins or ends, or a command:
-   * nobody can tell. */
-  if (!f->relay && f->holder == 0 && f->refused[0])
+        "Process %" PRId64 " holds the outbox and does not answer on the control socket%s%s",
+        f->owner.pid, *where ? "; it holds it" : "", where);
+  else if (!f->owner.here)
+    say_state(j, HEALTH_OK, "busbridge health on that host; here the outbox itself is looked at",
+              "The outbox is held on another host: %s", who);
+  else
+    say_state(j, l->no_worker == HEALTH_OK ? HEALTH_OK : HEALTH_UNKNOWN,
+              "busbridge health, in a moment: it begins, ends, or is a command at work",
+              "Process %" PRId64
+              " holds the outbox, but no worker answers on the control socket%s%s",
+              f->owner.pid, *where ? "; it holds it" : "", where);
+}
+
+static void rule_standby(const struct facts *f, const struct limits *l, struct judgement *j) {
+  char who[STORE_OWNER_TEXT];
+  (void)l;
+  if (!f->standby) return;
+  store_owner_words(&f->owner, who);
+  say_state(j, HEALTH_OK, "", "This worker is a standby: %s%s",
+            f->owned ? "the outbox is held by " : "nobody holds the outbox, it takes it over",
+            f->owned ? who : "");
+}
+
+static void rule_worker(const struct facts *f, const struct limits *l, struct judgement *j) {
+  bool nobody = !f->relay && !f->owned && !f->standby;
+  if (nobody && f->refused[0])
     say_state(j, l->no_worker == HEALTH_OK ? HEALTH_UNKNOWN : l->no_worker,
               "busbridge config check, and fix what it names",
               "No worker runs, and none starts with these settings: %s", f->refused);
-  else if (!f->relay && f->holder == 0)
+  else if (nobody)
     say_state(j, l->no_worker, l->no_worker == HEALTH_OK ? "" : NEXT_NO_WORKER,
               "No worker runs: nobody drains this outbox");
-  if (!f->relay && f->holder != 0)
-    say_state(j, l->no_worker == HEALTH_OK ? HEALTH_OK : HEALTH_UNKNOWN,
-              "busbridge health, in a moment: it begins, ends, or is a command at work",
-              "Process %" PRId64 " holds the outbox, but no worker answers on the control socket",
-              f->holder);
   if (f->relay && !l->background && f->counts.pending > 0)
     say_state(j, HEALTH_OK, "busbridge flush",
               "The background flush is off: entries wait for an explicit flush");
@@ -379,10 +399,10 @@ static void summarise(const struct facts *f, struct judgement *j) {
 
 void judge(const struct facts *facts, const struct limits *limits, struct judgement *out) {
   static void (*const rules[])(const struct facts *, const struct limits *, struct judgement *) = {
-      rule_readable, rule_paused, rule_breakers, rule_heartbeat, rule_oldest,
-      rule_worker,   rule_dead,   rule_failures, rule_p95,       rule_disk,
-      rule_redis,    rule_files,  rule_typed,    rule_aside,     rule_schemas,
-      rule_left,     rule_stuck,  rule_holds,    rule_unmoved,
+      rule_readable, rule_paused, rule_breakers, rule_heartbeat, rule_oldest,  rule_owner,
+      rule_standby,  rule_worker, rule_dead,     rule_failures,  rule_p95,     rule_disk,
+      rule_redis,    rule_files,  rule_typed,    rule_aside,     rule_schemas, rule_left,
+      rule_stuck,    rule_holds,  rule_unmoved,
   };
   out->state = HEALTH_OK;
   out->count = 0;

@@ -33,9 +33,11 @@ struct facts {
   int64_t now_us;
   const char *unreadable; /* why the outbox could not be counted, NULL: it could */
   struct store_counts counts;
-  uint64_t left;     /* entries that lie in .busbridge/tmp for long */
-  bool relay;        /* this process relays */
-  int64_t holder;    /* else: pid of whoever holds the lock, 0 = nobody */
+  uint64_t left; /* entries that lie in .busbridge/tmp for long */
+  bool relay;    /* this process relays */
+  bool owned;    /* else: somebody holds the lock: */
+  struct store_owner owner;
+  bool standby;      /* this process waits for it */
   bool unanswered;   /* somebody took the call on the control socket and did not answer */
   char refused[360]; /* no worker runs, and none would start: what is wrong with the settings; else
                         "" */

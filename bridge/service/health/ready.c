@@ -30,6 +30,12 @@ static void check_folders(struct service *s, struct readiness *r) {
   say_check(r, "folders", fine, "%s", fine ? "the outbox's folders are writable" : err.text);
 }
 
+/* Ready for what it is there for, else no rolling update would ever end. */
+static void check_standby(struct service *s, struct readiness *r) {
+  char who[STORE_OWNER_TEXT];
+  say_check(r, "standby", true, "the outbox is held by %s", service_owner(s, who));
+}
+
 static void check_lock(struct service *s, struct readiness *r) {
   struct error err = {0};
   bool ours = store_check(s->store, &err) == ST_OK;
@@ -68,6 +74,7 @@ enum status service_ready(struct service *s, bool draining, bool *ready, struct 
   say_check(&r, "settings", true, "the settings are valid");
   check_folders(s, &r);
   if (s->mode != SERVICE_INSPECT) check_lock(s, &r);
+  if (s->standby) check_standby(s, &r);
   enum status st = s->relay ? check_relay(s, &r, err) : ST_OK;
   *ready = r.ready && st == ST_OK;
   buffer_printf(json, "{\"version\": 1, \"ready\": %s, \"checks\": [", *ready ? "true" : "false");

@@ -72,6 +72,10 @@ MUST_CHECK enum status plan_routing(const struct plan *plan, const struct catalo
 /* How the relay goes about it: all that a reload may change. */
 struct relay_tuning plan_tuning(const struct settings *settings);
 
+/* May a worker stand by with these settings? ST_INVALID: they say two things that exclude each
+ * other. once: it is to relay what is there and to end. */
+MUST_CHECK enum status configure_standby(const struct settings *settings, bool once,
+                                         struct error *err);
 /* Would a worker start with them: the outbox's url, routing, what this librdkafka takes, the
  * schemas, Redis' url? Touches no outbox, no broker and no Redis. Appends what would stop it, a
  * line each, which begins with the place of the setting that is at fault (as setting_source). */

@@ -54,6 +54,22 @@ static void check_kafka(const struct settings *s, struct plan *plan, struct buff
   }
 }
 
+enum status configure_standby(const struct settings *s, bool once, struct error *err) {
+  if (!setting_bool(s, SETTING_STANDBY)) return ST_OK;
+  if (once)
+    return error_set(err, ST_INVALID,
+                     "standby=true (%s) and --once exclude each other: the one waits without an "
+                     "end, the other relays what is there and ends; add -X standby=false",
+                     setting_source(s, SETTING_STANDBY));
+  if (!setting_bool(s, SETTING_FLUSH_BACKGROUND))
+    return error_set(err, ST_INVALID,
+                     "standby=true (%s) and flush.background=false (%s) exclude each other: who "
+                     "relays only when asked takes nothing over; take one of them out",
+                     setting_source(s, SETTING_STANDBY),
+                     setting_source(s, SETTING_FLUSH_BACKGROUND));
+  return ST_OK;
+}
+
 static void check_others(const struct settings *s, const struct plan *plan, struct buffer *errors) {
   struct error err = {0};
   struct routing *routing = NULL;
@@ -77,6 +93,8 @@ static void check_others(const struct settings *s, const struct plan *plan, stru
 void configure_check(const struct settings *settings, struct buffer *errors) {
   struct plan plan;
   struct error err = {0};
+  if (configure_standby(settings, false, &err) != ST_OK)
+    add_fault(settings, setting_source(settings, SETTING_STANDBY), &err, errors);
   if (plan_make(settings, &plan, &err) == ST_OK) {
     check_others(settings, &plan, errors);
     check_kafka(settings, &plan, errors);

@@ -5,12 +5,14 @@
 #define METRICS_FILE "metrics"
 #define METRICS_MAX (16 * 1024 * 1024)
 
-/* Damaged figures are no reason not to relay: they begin anew, and the log says so. */
+/* Damaged figures are no reason not to relay: they begin anew, and the log says so. Those of a
+ * standby are of itself alone. */
 enum status saved_metrics_open(struct service *s, struct error *err) {
   struct buffer text = {0};
   struct error why = {0};
   enum status st = metrics_open(s->clock, &s->metrics);
   if (st != ST_OK) return error_set(err, st, "out of memory for the metrics");
+  if (s->standby) return ST_OK;
   st = home_read(s->home, METRICS_FILE, METRICS_MAX, &text, &why);
   if (st == ST_OK) st = metrics_load(s->metrics, buffer_span(&text), &why);
   if (st != ST_OK && st != ST_NOT_FOUND)

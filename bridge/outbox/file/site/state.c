@@ -10,6 +10,7 @@
 #include "bridge/base/thread.h"
 #include "bridge/outbox/file/site/forms.h"
 #include "bridge/outbox/rules.h"
+#include "bridge/outbox/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #define POLL_MS 50
+#define HOST_TEXT 65
 
 struct state {
   char *path;
@@ -185,8 +187,7 @@ enum status state_open(const char *path, bool create, const struct clock *clock,
 
 void state_close(struct state *s) {
   if (!s) return;
-  if (s->lock >= 0)
-    close(s->lock); /* the flock goes with it; the text stays, it says who was last */
+  state_unlock(s);
   if (s->tmp >= 0) close(s->tmp);
   if (s->folder >= 0) close(s->folder);
   if (s->outbox >= 0) close(s->outbox);
@@ -269,10 +270,14 @@ static enum status try_lock(struct state *s, struct error *err) {
   return error_sys(err, e, "locking %s/.busbridge/lock", s->path);
 }
 
+static void own_host(char out[HOST_TEXT]) {
+  if (gethostname(out, HOST_TEXT - 1) != 0 || !out[0]) memcpy(out, "?", 2);
+}
+
 /* Not fsynced: after a power loss the flock is gone too. */
 static enum status sign(struct state *s, struct error *err) {
-  char host[65] = "", time[TIME_TEXT], text[256];
-  if (gethostname(host, sizeof host - 1) != 0 || !host[0]) memcpy(host, "?", 2);
+  char host[HOST_TEXT] = "", time[TIME_TEXT], text[256];
+  own_host(host);
   uuid_make(s->clock, s->nonce);
   int len = snprintf(text, sizeof text, "%ld %s %s %s\n", (long)getpid(), host,
                      time_format(clock_wall_us(s->clock), time), s->nonce);
@@ -306,12 +311,14 @@ enum status state_lock(struct state *s, int64_t wait_ms, struct error *err) {
   if (st == ST_OK) st = sign(s, err);
   if (st == ST_OK && s->id[0]) st = read_id(s, err);
   if (st == ST_OK && s->create) mark_format(s);
-  if (st != ST_OK) {
-    close(s->lock);
-    s->lock = -1;
-    return st;
-  }
-  return ST_OK;
+  if (st != ST_OK) state_unlock(s);
+  return st;
+}
+
+/* The flock goes with the descriptor; the text stays, it says who was last. */
+void state_unlock(struct state *s) {
+  if (s->lock >= 0) close(s->lock);
+  s->lock = -1;
 }
 
 /* ---- is it still ours ---- */
@@ -438,17 +445,34 @@ enum status state_check(struct state *s, struct error *err) {
 }
 
 /* A shared lock for an instant tells; state_lock polls, so it does not mind. */
-int64_t state_lock_holder(const struct state *s) {
-  if (s->folder < 0) return 0;
-  if (s->lock >= 0) return getpid();
+static bool is_held(const struct state *s) {
+  if (s->folder < 0) return false;
+  if (s->lock >= 0) return true;
   int fd = openat(s->folder, "lock", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0) return 0;
+  if (fd < 0) return false;
   bool held = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
   close(fd);
-  if (!held) return 0;
+  return held;
+}
+
+/* It is written a moment after the lock is taken: until then nobody is known. */
+bool state_lock_owner(const struct state *s, struct store_owner *out) {
   struct holder h;
-  read_holder(s->folder, &h);
   uint64_t pid;
-  return number_parse(h.pid, INT32_MAX, &pid) && pid ? (int64_t)pid
-                                                     : -1; /* held, and its text is being written */
+  char here[HOST_TEXT] = "";
+  if (!is_held(s)) return false;
+  read_holder(s->folder, &h);
+  if (!number_parse(h.pid, INT32_MAX, &pid) || !pid) return true;
+  out->pid = (int64_t)pid;
+  own_host(here);
+  snprintf(out->host, sizeof out->host, "%.*s", SPAN_ARGS(h.host));
+  out->here = strcmp(out->host, here) == 0;
+  if (!time_parse(h.since, &out->since_us)) out->since_us = TIME_NONE;
+  return true;
+}
+
+int64_t state_lock_holder(const struct state *s) {
+  struct store_owner owner = {.pid = -1};
+  if (s->lock >= 0) return getpid();
+  return state_lock_owner(s, &owner) ? owner.pid : 0;
 }

@@ -28,6 +28,7 @@ int state_tmp(const struct state *s);        /* of .busbridge/tmp, or -1 */
  * when, and what to do. The id is read again: its last holder may have renewed it. ST_UNSUPPORTED:
  * that was a later release, in a form of its own; nothing was changed. */
 MUST_CHECK enum status state_lock(struct state *s, int64_t wait_ms, struct error *err);
+void state_unlock(struct state *s); /* not locked: nothing */
 /* Give the outbox a new id; only with the lock held and state opened with create. Its position in
  * Kafka belongs to the old id and stays behind; manifests stay, so that the next start settles by
  * the topics what they name. A crash leaves the old id or the new one. */
@@ -49,6 +50,9 @@ MUST_CHECK enum status state_replace(struct state *s, const char *name, struct s
 bool state_hinders_one(const struct state *s, const struct error *why);
 /* Pid of a holder (-1: its text does not tell), 0 when it is free. Never blocks. */
 int64_t state_lock_holder(const struct state *s);
+struct store_owner;
+/* As store_owner, whose *out is set to what is not known. */
+bool state_lock_owner(const struct state *s, struct store_owner *out);
 /* notes.c: as notes.h says of them */
 const char *state_note_name(enum note note);
 MUST_CHECK enum status state_note_read(const struct state *s, enum note note, struct buffer *out,
