@@ -135,6 +135,10 @@ bool client_remote(const struct client *c) {
   return c->http != NULL;
 }
 
+bool client_unanswered(const struct client *c) {
+  return c->unanswered;
+}
+
 void client_patience(struct client *c, int timeout_ms) {
   c->patience_ms = timeout_ms;
 }

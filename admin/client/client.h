@@ -21,6 +21,8 @@ MUST_CHECK enum status client_open(struct admin *a, enum service_mode local, str
 MUST_CHECK enum status client_open_beside(struct admin *a, struct client **out, struct error *err);
 void client_close(struct client *c); /* NULL is fine */
 bool client_remote(const struct client *c);
+/* Nobody: somebody took the call at the socket, and did not answer. */
+bool client_unanswered(const struct client *c);
 /* Wait at most so long for each answer of a worker, whatever is asked. */
 void client_patience(struct client *c, int timeout_ms);
 

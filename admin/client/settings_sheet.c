@@ -37,6 +37,8 @@ bool settings_sheet_remote(struct admin *a, struct settings_sheet *s) {
   bool remote = st == ST_OK && client_remote(client);
   if (remote) st = client_config(client, &s->json, &err);
   if (remote && st == ST_OK) st = sheet_read(s, &err);
+  if (st == ST_OK && client_unanswered(client))
+    note(a, "the worker does not answer on its socket, so that its settings are not known");
   client_close(client);
   if (st == ST_DENIED || (remote && st != ST_OK))
     note(a, "the worker's settings are not known: %s", err.text);

@@ -158,18 +158,21 @@ static void waiting(struct view *v, const struct top_facts *f, bool wide) {
 }
 
 static void redis(struct view *v, const struct top_facts *f, bool wide) {
-  struct buffer state = {0};
+  struct buffer state = {0}, in = {0};
   char dead[NUMBER_TEXT], due[NUMBER_TEXT];
   if (!f->health) return;
   uint32_t node = answer_node(f->health, 0, "redis");
   uint64_t waits = (uint64_t)answer_int(f->health, node, "keys_due", 0);
   text_of(f->health, node, "state", &state);
+  if (wide) text_of(f->health, answer_node(f->health, 0, "dlq"), "in", &in);
   number_text((uint64_t)answer_int(f->health, 0, "dead", 0), dead);
   number_text(waits, due);
   line(v, span_is(buffer_span(&state), "away") ? TINT_WARNING : TINT_NONE,
-       wide ? "Dead       %s in dlq/   Redis %s%s%s%s" : "Dead %s Redis %s%s%s%s", dead,
-       buffer_z(&state), waits ? ", " : "", waits ? due : "", waits ? " ids wait for it" : "");
+       wide ? "Dead       %s%s%s   Redis %s%s%s%s" : "Dead %s%s%s Redis %s%s%s%s", dead,
+       in.len ? " in " : "", buffer_z(&in), buffer_z(&state), waits ? ", " : "", waits ? due : "",
+       waits ? " ids wait for it" : "");
   buffer_release(&state);
+  buffer_release(&in);
 }
 
 static void latency(struct view *v, const struct top_facts *f, bool wide) {

@@ -114,6 +114,10 @@
     "Left alone in the typed outbox: its status is another (20 are named)")                        \
   X("service", "typed_unread", "warning",                                                          \
     "The older typed bus's own outbox has files, and outbox.typed is off")                         \
+  X("service", "typed_doubtful", "warning",                                                        \
+    "outbox.typed: nothing of it is read, or it cannot be changed")                                \
+  X("service", "schemas_owed", "error",                                                            \
+    "Not all ids of reloaded schemas are asked for; tried again within 10 s")                      \
   X("service", "typed_without_redis", "warning",                                                   \
     "outbox.typed without Redis: twins of the two buses may be sent twice")                        \
   X("outbox", "entry_unreadable", "warning", "Left alone: the worker may not read it")             \

@@ -20,11 +20,17 @@ static bool is_url(struct span word) {
 enum status registry_config_check(const struct registry_config *config, struct error *err) {
   struct span rest = span_of(config->urls ? config->urls : ""), word;
   size_t count = 0;
-  for (; span_word(&rest, &word); count++)
+  for (; span_word(&rest, &word); count++) {
     if (!is_url(word) || count == URLS_MOST)
       return error_set(
           err, ST_INVALID,
           "registry.url: write URLs, http://HOST:PORT or https://HOST/PATH, at most %d", URLS_MOST);
+    /* What is asked for is put behind it. */
+    if (memchr(word.ptr, '?', word.len))
+      return error_set(err, ST_INVALID,
+                       "registry.url: a registry's URL has no query: take out ? and what is behind "
+                       "it (a ? of a password is %%3F)");
+  }
   if (!count) return error_set(err, ST_INVALID, "registry.url names no URL");
   return auth_config_check(config, err);
 }

@@ -13,7 +13,7 @@
 #define RULE_L1 \
   "A batch's number is that of the last committed one plus 1."
 #define RULE_L2 \
-  "A manifest is durable, file, name and folder, before its position is sent."
+  "A manifest is durable, whole and under its name, before its position is sent."
 #define RULE_L3 \
   "No two manifests ever share a name, and writing one replaces nothing."
 #define RULE_L4 \
@@ -32,14 +32,14 @@
 #define RULE_L10 \
   "A manifest is closed only when the removals of its entries, and what was set aside, are durable."
 #define RULE_L11 \
-  "After a failed fsync of the outbox no manifest is closed in this run."
+  "After a failed sync of the outbox no manifest is closed in this run."
 #define RULE_L12 \
   "A start settles the whole chain back from the position, oldest first, before anything is taken."
 #define RULE_L13 \
   "The position is read after init_transactions, and only manifests listed before it are deleted."
 #define RULE_L14 \
-  "One worker owns an outbox: the producer's id is the outbox's, and the lock is looked at before each " \
-  "manifest, settling and move to dlq/."
+  "One worker owns an outbox: the producer's id is the outbox's, and the lock is looked at before each manifest, " \
+  "settling and death."
 #define RULE_L15 \
   "A position that is not ours changes nothing: the worker ends and says so."
 #define RULE_L16 \

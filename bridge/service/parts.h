@@ -54,6 +54,7 @@ struct service {
   struct framing_watch *framings; /* RELAY, may be NULL */
   struct buffer schema_marks;     /* RELAY: what routing made of the schemas (reload_schemas.c) */
   struct digest schema_texts;     /* main thread: of those given to the relay last */
+  bool reload_again;              /* main thread: not all ids of the schemas are asked for */
   char schemas_refused[360]; /* lock: why they were not taken over at the last reload; else "" */
   struct keys *keys;         /* INSPECT: nothing is due there */
   struct metrics *metrics;   /* INSPECT: as last saved by whoever held the lock */
@@ -73,6 +74,7 @@ MUST_CHECK enum status service_ids_add(struct service *s, const struct catalog *
                                        struct error *err);
 void service_mark_schemas(struct service *s); /* reload_schemas.c */
 void service_reload_schemas(struct service *s);
+void service_reload_owed(struct service *s);    /* once more, where not all of it was done */
 void service_topics_release(struct service *s); /* topics.c */
 /* saved_metrics.c: opens s->metrics, with what .busbridge/metrics has; writes it (RELAY, CHANGE).
  */

@@ -1,5 +1,6 @@
 /* What is asked of a service as a whole while it runs. Any thread.
  * A crash leaves nothing. */
+#include "bridge/service/changes/last_framings.h"
 #include "bridge/service/health/account.h"
 #include "bridge/service/parts.h"
 
@@ -10,8 +11,13 @@ void service_drain(struct service *s, int64_t drain_ms) {
 }
 
 enum status service_save(struct service *s, struct error *err) {
+  service_reload_owed(s);
   account_sync(s, NULL);
   return saved_metrics_write(s, err);
+}
+
+void service_await_looks(struct service *s) {
+  last_framings_await(s->framings);
 }
 
 enum status service_failure(struct service *s, struct error *err) {

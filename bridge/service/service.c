@@ -161,7 +161,7 @@ static enum status open_parts(struct service *s, int64_t lock_wait_ms, struct er
   if (st == ST_OK && !s->standby) service_begin_series(s);
   if (st == ST_OK) account_open(s);
   if (st == ST_OK) open_dead_counts(s);
-  if (st == ST_OK && s->mode == SERVICE_RELAY) typed_log(s->settings, s->log);
+  if (st == ST_OK && s->mode == SERVICE_RELAY) typed_log(s->settings, s->store, s->log);
   if (st == ST_OK && s->mode == SERVICE_RELAY) key_rules_log(s->routing, s->catalog, s->log);
   if (st == ST_OK && s->mode == SERVICE_RELAY) order_rules_keep(s->store, s->routing, s->log);
   if (st == ST_OK && s->mode == SERVICE_RELAY && plan_needs_schemas(&s->plan, s->routing))

@@ -62,11 +62,15 @@ void service_close(struct service *s, int64_t drain_ms);
  * be freed after it returns. */
 void service_reload(struct service *s, const struct settings *fresh);
 
-/* Write the figures down now, so that a crash loses little (RELAY, CHANGE). */
+/* Write the figures down now, so that a crash loses little (RELAY, CHANGE; main thread), and do
+ * what a reload could not. */
 MUST_CHECK enum status service_save(struct service *s, struct error *err);
 /* RELAY: ST_OK, or why it cannot go on (fenced, not our cluster, no ledger topic): end the process.
  * Any thread. */
 enum status service_failure(struct service *s, struct error *err);
+/* RELAY: until what a start looks at in the background was looked at once, and told in the log:
+ * some seconds at most. */
+void service_await_looks(struct service *s);
 /* Where the control socket of this outbox lies. */
 void service_socket_path(const struct service *s, struct buffer *out);
 
@@ -188,7 +192,7 @@ void service_flush_cancel(struct service *s, uint64_t flush);
  *  "reasons":[{state,text,next}],
  *  "pending":N,"oldest_seconds":X|null,"dead":N,"processed":N,
  *  "commands":{total,p95_ms,failure_rate},"events":{the same},
- *  "dlq":{"total":N,"oldest","errors":[{error,count}]},
+ *  "dlq":{"total":N,"in":what stands before their names,"oldest","errors":[{error,count}]},
  *  "keyless":{"NAMESPACE":N},"unknown_fields":[{"type","count":N,"fields":["payload.x"]}] (detailed),
  *  "paused":null|{since,by,reason},
  *  "breakers":[{target,state,reason,remedy}],

@@ -48,7 +48,18 @@ uint64_t typed_unread(const struct settings *settings, char folder[PATH_MAX]) {
   return count_beside(folder);
 }
 
-void typed_log(const struct settings *settings, struct log *log) {
+/* As doctor tells it. */
+static void log_doubt(struct store *store, struct log *log) {
+  struct examined told;
+  store_examine(store, EXAMINE_SECOND, &told);
+  if (told.verdict == EXAMINED_DOUBTFUL || told.verdict == EXAMINED_FAILED)
+    log_write(log, LOG_WARNING, "service", "typed_doubtful", NO_FIELDS, "outbox.typed: %s. %s",
+              buffer_z(&told.text), buffer_z(&told.next));
+  buffer_release(&told.text);
+  buffer_release(&told.next);
+}
+
+void typed_log(const struct settings *settings, struct store *store, struct log *log) {
   char folder[PATH_MAX], number[COUNTED_TEXT];
   uint64_t unread = typed_unread(settings, folder);
   bool forgets = !strcmp(setting_text(settings, SETTING_REDIS_URL), "off");
@@ -58,6 +69,7 @@ void typed_log(const struct settings *settings, struct log *log) {
               "%s in the pending/ of the older typed bus, which is not read; outbox.typed=%s "
               "publishes them, however old they are",
               counted_text(unread, "file waits", "files wait", number), folder);
+  if (typed_folder(settings)) log_doubt(store, log);
   if (typed_folder(settings) && forgets)
     log_write(
         log, LOG_WARNING, "service", "typed_without_redis", NO_FIELDS,

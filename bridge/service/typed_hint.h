@@ -3,7 +3,7 @@
 #ifndef BRIDGE_SERVICE_TYPED_HINT_H
 #define BRIDGE_SERVICE_TYPED_HINT_H
 
-#include "bridge/base/log.h"
+#include "bridge/outbox/store.h"
 #include "bridge/settings/settings.h"
 
 #include <limits.h>
@@ -13,7 +13,7 @@
 uint64_t typed_unread(const struct settings *settings, char folder[PATH_MAX]);
 /* outbox.typed for store_open: NULL where it is off */
 const char *typed_folder(const struct settings *settings);
-/* At the start: what waits there unread; or that nothing remembers its ids. */
-void typed_log(const struct settings *settings, struct log *log);
+/* At the start: what waits there unread; or that nothing of it is read, or remembers its ids. */
+void typed_log(const struct settings *settings, struct store *store, struct log *log);
 
 #endif

@@ -4,6 +4,7 @@
 import datetime
 import json
 import shutil
+import signal
 
 import harness
 import kafka_wire
@@ -150,6 +151,11 @@ class Routes(harness.BusTest):
                       "it takes over what its file says by a restart", told.stderr())
         self.assertIn("routing.order.placed.key of the worker is not set; here it is id", told.stderr())
         self.assertNotIn("health.", told.stderr())
+        self.programs[-1].signal(signal.SIGSTOP)
+        self.addCleanup(self.programs[-1].signal, signal.SIGCONT)
+        told = self.run_cli("route", "order.placed", expect=0)
+        self.assertIn(self.topic("here"), told.stdout())
+        self.assertIn("the worker does not answer on its socket", told.stderr())
 
     def test_route_warns_of_a_key_field_that_no_schema_has(self):
         self.route(order_placed_key="idd")

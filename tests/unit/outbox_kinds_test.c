@@ -1,6 +1,8 @@
 /* Which kind a url chooses, and what only the kind in files says of names and folders. */
 #include "tests/unit/files.h"
 
+#include <sys/statvfs.h>
+
 static int box_open(void **state) {
   *state = box_new("file");
   return 0;
@@ -51,4 +53,41 @@ CASE(shelves_have_paths) {
   assert_string_equal(store_shelf_words(s, SHELF_SENT, SPAN("x.json")), "sent/");
   assert_string_equal(store_shelf_words(s, SHELF_DEAD, SPAN("typed/errored/x.json")),
                       "typed/errored/");
+}
+
+/* What the disks have in turn, by call; 0: as it is. */
+static unsigned long free_blocks[2];
+static unsigned asked;
+int __real_fstatvfs64(int fd, struct statvfs *out);
+int __wrap_fstatvfs64(int fd, struct statvfs *out);
+int __wrap_fstatvfs64(int fd, struct statvfs *out) {
+  int rc = __real_fstatvfs64(fd, out);
+  unsigned long blocks = free_blocks[asked++ % 2];
+  if (!blocks) return rc;
+  out->f_frsize = 1;
+  out->f_bavail = out->f_favail = blocks;
+  out->f_files = 1000;
+  return rc;
+}
+
+CASE(of_two_disks_the_fuller_one_counts) {
+  struct box *b = *state;
+  struct store_space space;
+  char typed[240];
+  box_stop(b);
+  snprintf(typed, sizeof typed, "%s-typed", b->dir);
+  assert_int_equal(mkdir(typed, 0770), 0);
+  b->options.typed = typed;
+  box_meet(b);
+  for (unsigned first = 0; first < 2; first++) {
+    free_blocks[first] = 200;
+    free_blocks[!first] = 100;
+    asked = 0;
+    store_space(b->store, &space);
+    assert_true(space.known);
+    assert_int_equal(space.bytes, 100);
+    assert_int_equal(space.entries, 100);
+  }
+  free_blocks[0] = free_blocks[1] = 0;
+  assert_int_equal(folder_remove(typed), 0);
 }

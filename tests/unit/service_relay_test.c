@@ -281,6 +281,67 @@ CASE(when_all_schemas_change_each_is_looked_at_a_few_times) {
   assert_true(looks < 20 * MANY);
 }
 
+/* Fails so often, as if memory were out. */
+static unsigned adding_fails, added;
+enum status __real_service_ids_add(struct service *s, const struct catalog *c, struct error *err);
+enum status __wrap_service_ids_add(struct service *s, const struct catalog *c, struct error *err);
+enum status __wrap_service_ids_add(struct service *s, const struct catalog *c, struct error *err) {
+  added++;
+  if (!adding_fails) return __real_service_ids_add(s, c, err);
+  adding_fails--;
+  return error_set(err, ST_NO_MEMORY, "out of memory");
+}
+
+CASE(ids_that_a_reload_could_not_ask_for_are_asked_for_again) {
+  struct world *w = *state;
+  char folder[300];
+  open_with_schema(w, NULL);
+  snprintf(folder, sizeof folder, "%s/schemas", w->outbox);
+  write_many(folder, 1, TEXT_FIELD("rater"));
+  adding_fails = 2;
+  added = 0;
+  service_reload_schemas(w->service);
+  assert_int_equal(added, 1);
+  assert_int_equal(service_save(w->service, &w->err), ST_OK);
+  assert_int_equal(added, 2);
+  assert_int_equal(mock_count(&w->mock, "schemas_owed"), 2);
+  assert_int_equal(service_save(w->service, &w->err), ST_OK);
+  assert_int_equal(added, 3);
+  assert_int_equal(service_save(w->service, &w->err), ST_OK);
+  assert_int_equal(added, 3);
+}
+
+CASE(an_older_outbox_of_which_nothing_is_read_is_told_at_the_start) {
+  struct world *w = *state;
+  char folder[300], setting[400];
+  snprintf(folder, sizeof folder, "%s-typed", w->outbox);
+  snprintf(setting, sizeof setting, "outbox.typed=%s", folder);
+  assert_int_equal(mkdir(folder, 0770), 0);
+  open_relay(w, false, setting, NULL);
+  assert_int_equal(mock_count(&w->mock, "typed_doubtful"), 1);
+  assert_true(mock_logged(&w->mock, "there is no pending/ in"));
+  service_close(w->service, 5000);
+  w->service = NULL;
+  settings_free(w->settings);
+  snprintf(folder, sizeof folder, "%s-typed/pending", w->outbox);
+  assert_int_equal(mkdir(folder, 0770), 0);
+  open_relay(w, false, setting, NULL);
+  assert_int_equal(mock_count(&w->mock, "typed_doubtful"), 1);
+  snprintf(folder, sizeof folder, "%s-typed", w->outbox);
+  assert_int_equal(folder_remove(folder), 0);
+}
+
+/* As --once does before it ends. */
+CASE(what_is_looked_at_in_the_background_is_told_before_the_end) {
+  struct world *w = *state;
+  open_with_schema(w, NULL);
+  emit(w, "episode.rated", "{\"rater\": \"r-1\", \"episode_id\": \"e-1\"}", "r");
+  assert_has(follow(w, start_flush(w)), "\"published\": 1");
+  reopen(w, SERVICE_RELAY, "encoding.framing=json");
+  service_await_looks(w->service);
+  assert_int_equal(mock_count(&w->mock, "framing_changed"), 1);
+}
+
 CASE(show_names_what_has_no_place) {
   struct world *w = *state;
   struct show_request request = {.id = "u-1", .pending = true, .dead = true};

@@ -116,7 +116,7 @@ static const char health_text[] =
     "{\"state\": 2, \"word\": \"CRITICAL\", \"summary\": \"a\\u001b[2Jb\", \"reasons\": [{\"state\": 2, \"text\": \"it is "
     "so\", \"next\": \"do this and then do that\"}], \"pending\": 1204, \"oldest_seconds\": 3, \"dead\": 7, \"breakers\": "
     "[{\"target\": \"plot.events\", \"state\": \"open\", \"reason\": \"no such topic\", \"remedy\": \"make it\"}], "
-    "\"redis\": {\"state\": \"away\", \"keys_due\": 5}, \"paused\": {\"reason\": \"upgrade\"}}";
+    "\"redis\": {\"state\": \"away\", \"keys_due\": 5}, \"dlq\": {\"total\": 7, \"in\": \"dead/\"}, \"paused\": {\"reason\": \"upgrade\"}}";
 
 static const char *shown(struct view *v, int columns, bool worker) {
   static char all[20000];
@@ -141,7 +141,7 @@ TEST(the_view_says_all_of_it_and_escapes_what_comes_from_outside) {
                                       "Paused: upgrade; to go on: busbridge resume\n",
                                       "Pending    1,204  oldest 3s  in flight 7",
                                       "held 2\n",
-                                      "Dead       7 in dlq/   Redis away, 5 ids wait for it\n",
+                                      "Dead       7 in dead/   Redis away, 5 ids wait for it\n",
                                       "Breaker plot.events open: no such topic\n  make it\n",
                                       "\nepisode ",
                                       "\nschema_mismatch "};

@@ -106,7 +106,8 @@ struct framing_watch {
   struct log *log;
   _Atomic bool over;
   struct mutex lock;
-  struct cond ended;
+  struct cond ended; /* or looked */
+  bool looked;       /* lock: once at least */
   struct thread thread;
 };
 
@@ -130,10 +131,14 @@ static bool look(struct framing_watch *w) {
 
 static void *watch_main(void *arg) {
   struct framing_watch *w = arg;
-  while (!atomic_load(&w->over) && !look(w)) {
+  bool done = false;
+  while (!atomic_load(&w->over) && !done) {
+    done = look(w);
     mutex_lock(&w->lock);
+    w->looked = true;
+    cond_broadcast(&w->ended);
     int64_t until = thread_now_ns() + (int64_t)AGAIN_MS * 1000000;
-    while (!atomic_load(&w->over) && cond_wait_until(&w->ended, &w->lock, until)) continue;
+    while (!done && !atomic_load(&w->over) && cond_wait_until(&w->ended, &w->lock, until)) continue;
     mutex_unlock(&w->lock);
   }
   return NULL;
@@ -154,6 +159,14 @@ struct framing_watch *last_framings_watch(const struct framing_parts *parts, int
   cond_destroy(&w->ended);
   free(w);
   return NULL;
+}
+
+void last_framings_await(struct framing_watch *w) {
+  if (!w) return;
+  int64_t until = thread_now_ns() + (int64_t)AGAIN_MS * 1000000;
+  mutex_lock(&w->lock);
+  while (!w->looked && cond_wait_until(&w->ended, &w->lock, until)) continue;
+  mutex_unlock(&w->lock);
 }
 
 void last_framings_unwatch(struct framing_watch *w) {

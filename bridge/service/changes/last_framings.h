@@ -37,6 +37,8 @@ struct framing_watch;
 /* NULL: it cannot be, and is not told. parts.over is its own. */
 struct framing_watch *last_framings_watch(const struct framing_parts *parts, int64_t before_ms,
                                           struct log *log);
+/* Comes back when it was looked once, Kafka there or not: after 10 s at most. NULL is fine. */
+void last_framings_await(struct framing_watch *w);
 void last_framings_unwatch(struct framing_watch *w); /* NULL is fine */
 
 #endif

@@ -42,6 +42,17 @@ static void tell_refused(struct service *s, const struct error *err) {
             "The schemas were not taken over; the old ones stay");
 }
 
+/* Events of those without an id wait, so it is tried again, whether the files change or not. */
+static void tell_owed(struct service *s, const struct error *err) {
+  s->schema_texts = (struct digest){0};
+  log_write(s->log, LOG_ERROR, "service", "schemas_owed", FIELDS(F_TEXT("error", err->text)),
+            "Not all ids of the new schemas are asked for; tried again within 10 s");
+}
+
+void service_reload_owed(struct service *s) {
+  if (s->reload_again) service_reload_schemas(s);
+}
+
 void service_reload_schemas(struct service *s) {
   struct catalog *fresh = NULL;
   struct catalog_schema schema;
@@ -62,8 +73,8 @@ void service_reload_schemas(struct service *s) {
     s->schema_texts = texts;
     while (catalog_schema_at(fresh, count, &schema)) count++;
     if (s->ids) ids_retire(s->ids);
-    if (service_ids_add(s, fresh, &err) != ST_OK) /* those without an id wait */
-      tell_refused(s, &err);
+    s->reload_again = service_ids_add(s, fresh, &err) != ST_OK;
+    if (s->reload_again) tell_owed(s, &err);
     if (plan_needs_schemas(&s->plan, s->routing)) last_schemas_keep(s->store, fresh, s->log);
     service_begin_schemas(s, fresh);
     catalog_replace(s->catalog, fresh);

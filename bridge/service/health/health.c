@@ -153,6 +153,8 @@ static enum status write_dead(struct service *s, uint64_t dead, bool detailed, s
   json_write_key(json, first, "dlq");
   buffer_add_char(json, '{');
   member_int(json, &inner, "total", (int64_t)dead);
+  member_text(json, &inner, "in",
+              span_of(store_shelf_words(s->store, SHELF_DEAD, (struct span){0})));
   if (detailed) {
     struct dead_counts *c = calloc(1, sizeof *c);
     if (!c) return error_set(err, ST_NO_MEMORY, "Out of memory");

@@ -9,15 +9,21 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-void fs_space(const struct fs_site *s, struct store_space *out) {
+/* Entries are inodes: some file systems make them as they need them. */
+static void take_space(const struct state *side, struct store_space *out) {
   struct statvfs now;
-  *out = (struct store_space){.entries = -1};
-  if (fstatvfs(state_outbox(s->state), &now) != 0) return;
+  if (fstatvfs(state_outbox(side), &now) != 0) return;
+  int64_t bytes = (int64_t)now.f_bavail * (int64_t)now.f_frsize, entries = (int64_t)now.f_favail;
+  if (!out->known || bytes < out->bytes) out->bytes = bytes;
+  if (now.f_files > 0 && (out->entries < 0 || entries < out->entries)) out->entries = entries;
   out->known = true;
-  out->bytes = (int64_t)now.f_bavail * (int64_t)now.f_frsize;
-  if (now.f_files > 0)
-    out->entries =
-        (int64_t)now.f_favail; /* inodes: some file systems make them as they need them */
+}
+
+/* Of two sides the one with less: what is full holds up its producers. */
+void fs_space(const struct fs_site *s, struct store_space *out) {
+  *out = (struct store_space){.entries = -1};
+  for (unsigned side = 0; side < SIDES; side++)
+    if (fs_side(s, (enum side)side)) take_space(fs_side(s, (enum side)side), out);
 }
 
 /* Those that are there: pending/ and dlq/ are made when they are needed. */
