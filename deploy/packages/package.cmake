@@ -50,8 +50,8 @@ set(CPACK_DEBIAN_PACKAGE_RELEASE "1~deb${release}")
 set(CPACK_DEBIAN_PACKAGE_MAINTAINER "${BUSBRIDGE_MAINTAINER}")
 set(CPACK_DEBIAN_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-# The second words are for containers, which have no systemd and need its user and folders all the same.
-set(CPACK_DEBIAN_PACKAGE_DEPENDS "systemd | systemd-standalone-sysusers, systemd | systemd-standalone-tmpfiles")
+# procps has the kill of ExecReload. The second words are for containers, which have no systemd and need its user and folders all the same.
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "procps, systemd | systemd-standalone-sysusers, systemd | systemd-standalone-tmpfiles")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "ca-certificates")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "redis-server, prometheus, kcat")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
