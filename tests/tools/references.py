@@ -21,7 +21,7 @@ def files():
     listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], capture_output=True, text=True, check=True)
     kept = (Path(name) for name in listed.stdout.splitlines() if "/corpus/" not in name and "/recorded/outboxes" not in name
             and "/integration/typed/" not in name)
-    return tuple(sorted({path for path in kept if path.is_file()}))
+    return tuple(sorted({path for path in kept if path.is_file() and not path.is_symlink()}))
 
 
 @lru_cache
