@@ -3,6 +3,7 @@
 releases, is tests/packages/run."""
 
 import gzip
+import json
 import os
 import re
 import shutil
@@ -76,6 +77,17 @@ class Package(unittest.TestCase):
             run("sh", "-n", self.dir / "control" / script)
         judged = run(self.root / "usr/bin/busbridge", "config", "check", self.root / "etc/busbridge/busbridge.conf", expect=None)
         self.assertNotIn("no setting", judged.stdout + judged.stderr)
+
+    def test_the_example_has_every_setting_with_its_default(self):
+        text = (harness.ROOT / "deploy/config/busbridge.conf").read_text()
+        set_all = re.sub(r"^#(?=[a-z0-9_.]+ = .)", "", text, flags=re.M)
+        self.assertGreater(set_all.count("\n"), 150)
+        (self.dir / "all.conf").write_text(set_all)
+        keys = [row["key"] for row in json.loads(run(harness.BUILD / "busbridge", "config", "-o", "json", cwd=self.dir).stdout)]
+        shown = re.findall(r"^#?([a-z0-9_.]+) =", set_all, re.M)
+        self.assertEqual(sorted(set(keys) - set(shown)), [])
+        changed = run(harness.BUILD / "busbridge", "-c", self.dir / "all.conf", "config", "-o", "json", cwd=self.dir)
+        self.assertEqual([row for row in json.loads(changed.stdout) if row["default"] is not None and row["value"] != row["default"]], [])
 
     def test_a_later_commit_is_a_later_version(self):
         version = re.search(r"project\(busbridge VERSION ([\d.]+)", (harness.ROOT / "CMakeLists.txt").read_text()).group(1)
