@@ -1,23 +1,24 @@
 /* Fault points for tests/crash and tests/chaos; compiled in by -DBUSBRIDGE_FAULTS=ON alone (preset
  * `faults`).
  *
- * Every durable call and every step towards Kafka (relay_set_hook) gets the next number, whatever
- * thread makes it. The environment says what happens there:
- *   BUSBRIDGE_COUNT_FILE=FILE        one line "N what name" is appended for each
- *   BUSBRIDGE_CRASH_AT=N or N+       the process ends (137, as after kill -9) before the N-th call,
- *                                    or after it
- *   BUSBRIDGE_STOP_AT=N or N+        it stops itself there (SIGSTOP) until somebody sends SIGCONT
- *   BUSBRIDGE_HANG_AT=N or N+        that thread stays there for ever, the others go on
- *   BUSBRIDGE_FAIL_AT=N:ERRNO        the N-th durable call fails with that number or name without
- *                                    being made
- *   BUSBRIDGE_FAIL_AT=N:ERRNO:every  and so does each one after it
+ * Every durable call, every step towards Kafka (relay_set_hook), every statement that may change an
+ * outbox in SQLite and every statement to PostgreSQL gets the next number, whatever thread makes
+ * it. The environment says what happens there: BUSBRIDGE_COUNT_FILE=FILE        one line "N what
+ * name" is appended for each BUSBRIDGE_CRASH_AT=N or N+       the process ends (137, as after kill
+ * -9) before the N-th call, or after it BUSBRIDGE_STOP_AT=N or N+        it stops itself there
+ * (SIGSTOP) until somebody sends SIGCONT BUSBRIDGE_HANG_AT=N or N+        that thread stays there
+ * for ever, the others go on BUSBRIDGE_FAIL_AT=N:ERRNO        the N-th durable call fails with that
+ * number or name without being made BUSBRIDGE_FAIL_AT=N:ERRNO:every  and so does each one after it
  *   BUSBRIDGE_POISON=NAME:reader|publisher:segv|abort|hang
  *                                    that thread crashes, or stays for ever, when it takes an entry
  *                                    in hand whose file name holds NAME
  *
  * For N an operation may stand, and the part of a name: "fsync/folder:3" is the third call fsync
- * whose name holds "folder", "point/before_commit:1" the first commit. The end is _exit: nothing is
- * flushed, no lock given back early.
+ * whose name holds "folder", "point/before_commit:1" the first commit, "sql/busbridge_batch:2" the
+ * second statement whose text has that. A statement of SQLite that fails was not made (but for a
+ * COMMIT that fails after it, N+) and answers as SQLite does for that number (ENOSPC: full); one to
+ * PostgreSQL finds its connection cut, before it is sent, or when the server has answered (N+). The
+ * end is _exit: nothing is flushed, no lock given back early.
  */
 #include "bridge/base/disk/durable.h"
 #include "bridge/relay/crash_marks.h"
@@ -25,19 +26,24 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libpq-fe.h>
+#include <poll.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-enum { POINT = DURABLE_TRUNCATE + 1 };
-static const char *const words[] = {[DURABLE_OPEN] = "open",         [DURABLE_WRITE] = "write",
-                                    [DURABLE_FSYNC] = "fsync",       [DURABLE_RENAME] = "rename",
-                                    [DURABLE_UNLINK] = "unlink",     [DURABLE_LINK] = "link",
-                                    [DURABLE_MKDIR] = "mkdir",       [DURABLE_TIMES] = "times",
-                                    [DURABLE_TRUNCATE] = "truncate", [POINT] = "point"};
+enum { POINT = DURABLE_TRUNCATE + 1, STATEMENT };
+static const char *const words[] = {
+    [DURABLE_OPEN] = "open",     [DURABLE_WRITE] = "write",   [DURABLE_FSYNC] = "fsync",
+    [DURABLE_RENAME] = "rename", [DURABLE_UNLINK] = "unlink", [DURABLE_LINK] = "link",
+    [DURABLE_MKDIR] = "mkdir",   [DURABLE_TIMES] = "times",   [DURABLE_TRUNCATE] = "truncate",
+    [POINT] = "point",           [STATEMENT] = "sql"};
 
 /* Where something shall happen: the number-th call of those that match. */
 struct trigger {
@@ -147,6 +153,68 @@ static void on_point(void *ctx, const char *point) {
   (void)ctx;
   reach(POINT, point, false);
   reach(POINT, point, true);
+}
+
+/* ---- statements: the linker puts these in front of the libraries' own (--wrap) ---- */
+
+int __real_sqlite3_step(sqlite3_stmt *statement);
+int __wrap_sqlite3_step(sqlite3_stmt *statement);
+
+static int code_of_sqlite(int code) {
+  switch (code) {
+  case ENOSPC:
+  case EDQUOT: return SQLITE_FULL;
+  case EROFS: return SQLITE_READONLY;
+  case EACCES: return SQLITE_PERM;
+  case EMFILE: return SQLITE_CANTOPEN;
+  default: return SQLITE_IOERR;
+  }
+}
+
+static void statement_name(const char *sql, char *out, size_t size) {
+  snprintf(out, size, "%s", sql);
+  for (char *at = out; (at = strpbrk(at, "\n\t"));) *at = ' ';
+}
+
+int __wrap_sqlite3_step(sqlite3_stmt *statement) {
+  const char *sql = sqlite3_sql(statement);
+  bool ends = sql && (!strncasecmp(sql, "COMMIT", 6) || !strncasecmp(sql, "ROLLBACK", 8));
+  if (!sql || (sqlite3_stmt_readonly(statement) && !ends)) return __real_sqlite3_step(statement);
+  char name[200];
+  statement_name(sql, name, sizeof name);
+  int code = reach(STATEMENT, name, false);
+  if (code) return code_of_sqlite(code);
+  int answer = __real_sqlite3_step(statement);
+  code = reach(STATEMENT, name, true);
+  return code && ends ? code_of_sqlite(code) : answer;
+}
+
+/* ---- and of PostgreSQL ---- */
+
+int __real_PQsendQueryParams(PGconn *c, const char *sql, int count, const Oid *types,
+                             const char *const *values, const int *lengths, const int *formats,
+                             int format);
+int __wrap_PQsendQueryParams(PGconn *c, const char *sql, int count, const Oid *types,
+                             const char *const *values, const int *lengths, const int *formats,
+                             int format);
+
+/* Until the server has answered: what the statement does is done by then. */
+static void await_answer(PGconn *c) {
+  struct pollfd one = {.fd = PQsocket(c), .events = POLLIN};
+  while (PQflush(c) > 0) poll(&(struct pollfd){.fd = one.fd, .events = POLLOUT}, 1, 10000);
+  poll(&one, 1, 10000);
+}
+
+int __wrap_PQsendQueryParams(PGconn *c, const char *sql, int count, const Oid *types,
+                             const char *const *values, const int *lengths, const int *formats,
+                             int format) {
+  char name[200];
+  statement_name(sql, name, sizeof name);
+  if (reach(STATEMENT, name, false)) shutdown(PQsocket(c), SHUT_RDWR);
+  int sent = __real_PQsendQueryParams(c, sql, count, types, values, lengths, formats, format);
+  if (sent && (reached[0] || reached[1] || reached[2] || reached[3])) await_answer(c);
+  if (reach(STATEMENT, name, true)) shutdown(PQsocket(c), SHUT_RDWR);
+  return sent;
 }
 
 /* ---- an entry that crashes: the linker puts this in front of crash_marks_take (--wrap) ---- */

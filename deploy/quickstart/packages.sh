@@ -4,7 +4,7 @@
 
 # shellcheck disable=SC2034  # used by those who source this
 BUILD_PACKAGES="gcc libc6-dev make cmake ninja-build pkg-config librdkafka-dev libavro-dev libhiredis-dev libjansson-dev
-  libcurl4-openssl-dev libmicrohttpd-dev libpq-dev libsmartcols-dev libncurses-dev"
+  libcurl4-openssl-dev libmicrohttpd-dev libpq-dev libsqlite3-dev libsmartcols-dev libncurses-dev"
 RUN_PACKAGES="redis-server python3"
 KAFKA_PACKAGES="default-jre-headless maven kcat"
 UNIT_PACKAGES="libcmocka-dev locales postgresql"
@@ -14,7 +14,7 @@ command -v kubectl >/dev/null || TEST_PACKAGES+=" kubernetes-client" # any kubec
 command -v npm >/dev/null || TEST_PACKAGES+=" nodejs npm"            # for the examples
 command -v javac >/dev/null || TEST_PACKAGES+=" default-jdk-headless" # likewise
 command -v go >/dev/null || TEST_PACKAGES+=" golang-go"               # likewise
-TEST_PACKAGES+=" mono-mcs libmono-sqlite4.0-cil python3-psycopg libsqlite3-dev libpq-dev" # likewise
+TEST_PACKAGES+=" mono-mcs libmono-sqlite4.0-cil python3-psycopg libpq-dev" # likewise
 CHECK_PACKAGES="python3-venv valgrind libc6-dbg gcovr mandoc"
 
 # What no package has: tests/tools/fetch brings it.

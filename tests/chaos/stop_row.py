@@ -56,6 +56,13 @@ def alone(t, world, worker):
     t.check("I9", worker.running() and worker.stop() == 0, f"it ended with {worker.process.returncode}: {worker.stderr()[-2000:]}")
 
 
+def begun(world, successor):
+    """It has the outbox, or ended. Where the old one stopped within a transaction of SQLite, nobody else could begin one until it woke: then another is
+    started."""
+    harness.wait_until(lambda: successor.logs("started") or not successor.running(), what="the successor begins")
+    return begun(world, world.worker()) if not successor.running() and world.store.locked(successor) else successor
+
+
 def succeeded(t, world, worker):
     """The successor has all there is, or has just begun, when the old one wakes: that one must end and touch nothing."""
     world.replace_lock()
@@ -63,6 +70,7 @@ def succeeded(t, world, worker):
     time.sleep(t.rng.choice((0.05, 0.5, 1.5, 1.5 * TIMEOUT)))
     worker.signal(signal.SIGCONT)
     woke = time.monotonic()
+    successor = begun(world, successor)
     if exactly_once():
         harness.wait_until(lambda: not worker.running(), what="the worker that lost its lock ends")
         t.within(woke, "the end of the one that lost its lock")

@@ -54,6 +54,10 @@ class Files:
     def replace_lock(self):
         (self.outbox / ".busbridge/lock").unlink(missing_ok=True)
 
+    def locked(self, worker):
+        """Could it not begin, because another program held the database's lock for too long?"""
+        return False
+
     def pending(self):
         folders = [self.outbox, self.outbox / "pending"] + ([self.typed / "pending", self.typed / "processing"] if self.typed else [])
         return [p.name for folder in folders if folder.is_dir() for p in folder.glob("*.json")]
@@ -144,6 +148,9 @@ class Sqlite:
             here.backup(there)
             there.execute("PRAGMA journal_mode = WAL")
 
+    def locked(self, worker):
+        return "was locked by another program" in worker.stderr()
+
     def pending(self):
         return [row["name"] for row in self.ask("SELECT seq || '-' || id AS name FROM busbridge_outbox")]
 
@@ -206,6 +213,9 @@ class Postgres:
 
     def producer(self):
         return [sys.executable, str(HERE / "rows.py"), self.url("application")]
+
+    def locked(self, worker):
+        return False
 
     def pending(self):
         return [row["name"] for row in self.ask("SELECT seq || '-' || id AS name FROM busbridge.outbox")]
