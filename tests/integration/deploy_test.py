@@ -145,6 +145,9 @@ class Kubernetes(harness.BusTest):
         cls.text = run("kubectl", "kustomize", DEPLOY / "kubernetes/base").stdout
         cls.objects = {o["kind"]: o for o in yaml.safe_load_all(cls.text)}
         cls.job = yaml.safe_load((DEPLOY / "kubernetes/examples/drain-job.yaml").read_text())
+        cls.shared_text = run("kubectl", "kustomize", DEPLOY / "kubernetes/standby").stdout
+        cls.shared = {o["kind"]: o for o in yaml.safe_load_all(cls.shared_text)}
+        cls.shared_pod = cls.shared["Deployment"]["spec"]["template"]["spec"]
         cls.pod = cls.objects["StatefulSet"]["spec"]["template"]["spec"]
         (cls.sidecar,) = cls.pod["initContainers"]
         cls.conf = cls.objects["ConfigMap"]["data"]["busbridge.conf"]
@@ -159,13 +162,15 @@ class Kubernetes(harness.BusTest):
     def test_every_object_fits_the_published_schema(self):
         rendered = self.dir / "rendered.yaml"
         rendered.write_text(self.text)
+        shared = self.dir / "shared.yaml"
+        shared.write_text(self.shared_text)
         for release in (OLDEST, VALIDATOR):
-            run(self.validator(), "--strict", "-k", release, rendered, DEPLOY / "kubernetes/examples/drain-job.yaml")
+            run(self.validator(), "--strict", "-k", release, rendered, shared, DEPLOY / "kubernetes/examples/drain-job.yaml")
         rendered.write_text(self.text.replace("maxUnavailable", "maxUnavailible"))
         self.assertNotEqual(run(self.validator(), "--strict", rendered, expect=None).returncode, 0)
 
     def test_pods_are_restricted(self):
-        for pod in (self.pod, self.job["spec"]["template"]["spec"]):
+        for pod in (self.pod, self.shared_pod, self.job["spec"]["template"]["spec"]):
             security = pod["securityContext"]
             self.assertEqual((security["runAsNonRoot"], security["runAsUser"], security["fsGroup"]), (True, 65532, 65532))
             self.assertEqual(security["seccompProfile"], {"type": "RuntimeDefault"})
@@ -179,6 +184,40 @@ class Kubernetes(harness.BusTest):
                 self.assertLessEqual(set(volume), {"name", "projected", "persistentVolumeClaim"})
         self.assertIs(self.objects["ServiceAccount"]["automountServiceAccountToken"], False)
         self.assertNotIn("--token", self.text)
+
+    def test_two_workers_share_a_claim_and_an_update_never_leaves_it_without_one(self):
+        spec, (worker,) = self.shared["Deployment"]["spec"], self.shared_pod["containers"]
+        conf = self.shared["ConfigMap"]["data"]["busbridge.conf"]
+        self.assertEqual((spec["replicas"], spec["strategy"]["rollingUpdate"]), (2, {"maxSurge": 1, "maxUnavailable": 0}))
+        self.assertIn("--standby", worker["args"])
+        self.assertEqual(self.shared["PersistentVolumeClaim"]["spec"]["accessModes"], ["ReadWriteMany"])
+        self.assertIn({"name": "outbox", "persistentVolumeClaim": {"claimName": self.shared["PersistentVolumeClaim"]["metadata"]["name"]}},
+                      self.shared_pod["volumes"])
+        drain = seconds(re.search(r"^shutdown.drain_timeout = (\S+)", conf, re.M).group(1))
+        self.assertGreaterEqual(self.shared_pod["terminationGracePeriodSeconds"], drain + 10)
+        labels = spec["template"]["metadata"]["labels"]
+        for selector in (spec["selector"]["matchLabels"], self.shared["Service"]["spec"]["selector"],
+                         self.shared["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+                         self.shared["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"],
+                         self.shared_pod["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"]):
+            self.assertLessEqual(selector.items(), labels.items())
+        self.assertEqual({p["port"] for rule in self.shared["NetworkPolicy"]["spec"]["egress"] for p in rule["ports"]}, {53, 9092, 6379})
+        self.assertEqual(worker["ports"][0]["containerPort"], int(re.search(r"^http.listen = :(\d+)", conf, re.M).group(1)))
+
+    def test_the_second_worker_of_the_shared_claim_is_ready_as_a_standby(self):
+        (container,) = self.shared_pod["containers"]
+        folder = self.mounted(self.shared)
+        args = [word.replace("/etc/busbridge", str(folder)) for word in container["args"]]
+        workers, ports = [], [harness.free_port(), harness.free_port()]
+        for port in ports:
+            self.options = {"outbox.url": f"file:{self.outbox}", "http.listen": f":{port}", "kafka.bootstrap.servers": "127.0.0.1:1",
+                            "redis.url_file": None}
+            workers.append(self.start_worker(*args))
+            harness.wait_until(lambda w=workers[-1]: w.logs("started") or w.logs("standby"), what=workers[-1].stderr)
+        ready = f"http://127.0.0.1:{ports[1]}{container['readinessProbe']['httpGet']['path']}"
+        with urllib.request.urlopen(ready, timeout=300) as answer:
+            self.assertEqual((answer.status, answer.read().decode().splitlines()[0]), (200, "standby"))
+        self.assertEqual([w.stop() for w in reversed(workers)], [0, 0])
 
     def test_events_outlive_the_pod(self):
         spec = self.objects["StatefulSet"]["spec"]
@@ -262,14 +301,14 @@ class Kubernetes(harness.BusTest):
         redis = int(re.search(r":(\d+)/", self.secret()["redis.url"]).group(1))
         self.assertEqual(allowed, {53, kafka, redis})
 
-    def secret(self):
-        return {key: base64.b64decode(value).decode() for key, value in self.objects["Secret"]["data"].items()}
+    def secret(self, objects=None):
+        return {key: base64.b64decode(value).decode() for key, value in (objects or self.objects)["Secret"]["data"].items()}
 
-    def mounted(self):
+    def mounted(self, objects=None):
         """The folder /etc/busbridge as the pod sees it, with what differs here set otherwise: the port, and that nobody is there."""
         folder = self.dir / "etc"
         folder.mkdir()
-        for name, text in {**self.objects["ConfigMap"]["data"], **self.secret()}.items():
+        for name, text in {**(objects or self.objects)["ConfigMap"]["data"], **self.secret(objects)}.items():
             (folder / name).write_text(text.replace("/etc/busbridge/", f"{folder}/"))
             (folder / name).chmod(0o400)
         return folder

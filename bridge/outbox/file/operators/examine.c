@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* ---- the folders ---- */
@@ -176,6 +177,53 @@ static enum status try_exchange(struct fs_site *s, int tmp, struct examined *out
   return st;
 }
 
+/* Between hosts; on one host locks always hold. */
+enum locks { LOCKS_HOLD, LOCKS_MAYBE, LOCKS_NOT_ASKED };
+static const struct file_system {
+  long magic; /* statfs(2) */
+  const char *name;
+  enum locks locks;
+} file_systems[] = {{0xEF53, "ext4", LOCKS_NOT_ASKED},
+                    {0x58465342, "xfs", LOCKS_NOT_ASKED},
+                    {0x9123683E, "btrfs", LOCKS_NOT_ASKED},
+                    {0x01021994, "tmpfs", LOCKS_NOT_ASKED},
+                    {0x794C7630, "overlayfs", LOCKS_NOT_ASKED},
+                    {0x6969, "NFS", LOCKS_MAYBE},
+                    {0x00C36400, "CephFS", LOCKS_HOLD},
+                    {0x01161970, "GFS2", LOCKS_HOLD},
+                    {0x7461636F, "OCFS2", LOCKS_HOLD},
+                    {0x0BD00BD0, "Lustre", LOCKS_MAYBE},
+                    {0xFE534D42, "SMB", LOCKS_MAYBE},
+                    {0xFF534D42, "SMB", LOCKS_MAYBE},
+                    {0x517B, "SMB", LOCKS_MAYBE},
+                    {0x65735546, "FUSE", LOCKS_MAYBE},
+                    {0x01021997, "9p", LOCKS_MAYBE}};
+
+/* NULL: one that is not in the list. */
+static const struct file_system *file_system_of(int folder) {
+  struct statfs st;
+  if (fstatfs(folder, &st) != 0) return NULL;
+  for (size_t i = 0; i < sizeof file_systems / sizeof *file_systems; i++)
+    if (((unsigned long)st.f_type & 0xFFFFFFFF) == (unsigned long)file_systems[i].magic)
+      return &file_systems[i];
+  return NULL;
+}
+
+/* Matters where workers of several hosts share the outbox (--standby). */
+static void say_locks(int folder, struct examined *out) {
+  const struct file_system *f = file_system_of(folder);
+  if (!f) return;
+  buffer_printf(&out->text, "; %s%s", f->name,
+                f->locks == LOCKS_HOLD    ? ", whose locks hold between hosts"
+                : f->locks == LOCKS_MAYBE ? ", whose locks may not hold between hosts"
+                                          : "");
+  if (f->locks != LOCKS_MAYBE) return;
+  if (out->verdict == EXAMINED_FINE) out->verdict = EXAMINED_DOUBTFUL;
+  buffer_printf(&out->next,
+                "%sWhere workers of several hosts share it, see STANDBY in busbridge-worker(8)",
+                out->next.len ? ". " : "");
+}
+
 static void say_verdict(struct examined *out, enum examined_verdict verdict, const char *text,
                         const char *next) {
   out->verdict = verdict;
@@ -198,6 +246,7 @@ static void examine_changes(struct fs_site *s, enum side side, struct examined *
   switch (try_exchange(s, tmp, out, &err)) {
   case ST_OK:
     say_verdict(out, EXAMINED_FINE, "files are written, synced and exchanged", "");
+    say_locks(tmp, out);
     return;
   case ST_NOT_FOUND:
     say_verdict(out, EXAMINED_NOT, "a worker that starts cleared the probe", "");
@@ -207,6 +256,7 @@ static void examine_changes(struct fs_site *s, enum side side, struct examined *
         out, EXAMINED_DOUBTFUL, "it cannot exchange two files (renameat2)",
         "Put the outbox on ext4, xfs, btrfs or tmpfs: elsewhere a worker that was stopped and "
         "wakes up late could bring back an entry");
+    say_locks(tmp, out);
     return;
   default:
     say_verdict(out, EXAMINED_FAILED, err.text, "");
