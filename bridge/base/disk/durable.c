@@ -202,10 +202,11 @@ enum status durable_replace(int tmp_folder, int folder, const char *name, struct
     return error_sys(err, errno, "removing %s", tmp);
   enum status st = durable_write_new(tmp_folder, tmp, content, NULL, err);
   if (st != ST_OK) return st;
-  st = durable_rename(tmp_folder, tmp, folder, name, err);
-  if (st == ST_OK) return durable_sync_folder(folder, err);
-  do_unlink(tmp_folder, tmp, 0);
-  return st;
+  int own = -1;
+  st = durable_own_folder(folder, &own, err);
+  if (st == ST_OK) st = durable_rename(tmp_folder, tmp, folder, name, err);
+  if (st != ST_OK) do_unlink(tmp_folder, tmp, 0);
+  return own >= 0 ? durable_sync_end(own, st, err) : st;
 }
 
 static bool same_file(const struct stat *x, const struct stat *y) {
@@ -266,6 +267,17 @@ enum status durable_unlink(int folder, const char *name, struct error *err) {
 enum status durable_sync_folder(int folder, struct error *err) {
   if (do_fsync(folder, "folder") == 0) return ST_OK;
   return error_sys(err, errno, "syncing the folder");
+}
+
+enum status durable_own_folder(int folder, int *own, struct error *err) {
+  *own = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  return *own >= 0 ? ST_OK : error_sys(err, errno, "opening the folder");
+}
+
+enum status durable_sync_end(int own, enum status so_far, struct error *err) {
+  enum status st = so_far == ST_OK ? durable_sync_folder(own, err) : so_far;
+  close(own);
+  return st;
 }
 
 /* Holes stay holes: a sparse giant costs what it holds. -1: errno says why. */
@@ -345,18 +357,28 @@ enum status durable_append_sync(int fd, struct span content, struct error *err) 
   return error_sys(err, e, "appending");
 }
 
+static enum status make_folder(int parent, const char *name, mode_t mode, struct error *err) {
+  int own;
+  enum status st = durable_own_folder(parent, &own, err);
+  if (st != ST_OK) return st;
+  bool ours = do_mkdir(parent, name, mode) == 0;
+  if (!ours && errno != EEXIST) {
+    st = error_sys(err, errno, "making the folder %s", name);
+  } else if (do_fsync(own, name) < 0) {
+    st = error_sys(err, errno, "syncing the folder above %s", name);
+    if (ours) do_unlink(parent, name, AT_REMOVEDIR);
+  }
+  close(own);
+  return st;
+}
+
 enum status durable_folder(int parent, const char *name, mode_t mode, int *fd, struct error *err) {
   int flags = O_RDONLY | O_DIRECTORY;
   *fd = do_open(parent, name, flags, 0);
   if (*fd >= 0) return ST_OK;
   if (errno != ENOENT) return error_sys(err, errno, "opening the folder %s", name);
-  bool ours = do_mkdir(parent, name, mode) == 0;
-  if (!ours && errno != EEXIST) return error_sys(err, errno, "making the folder %s", name);
-  if (do_fsync(parent, name) < 0) {
-    int e = errno;
-    if (ours) do_unlink(parent, name, AT_REMOVEDIR);
-    return error_sys(err, e, "syncing the folder above %s", name);
-  }
+  enum status st = make_folder(parent, name, mode, err);
+  if (st != ST_OK) return st;
   *fd = do_open(parent, name, flags, 0);
   return *fd >= 0 ? ST_OK : error_sys(err, errno, "opening the folder %s", name);
 }

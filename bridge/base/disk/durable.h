@@ -69,6 +69,12 @@ MUST_CHECK enum status durable_rename(int from, const char *a, int to, const cha
 MUST_CHECK enum status durable_unlink(int folder, const char *name,
                                       struct error *err); /* ST_NOT_FOUND if gone */
 MUST_CHECK enum status durable_sync_folder(int folder, struct error *err);
+/* The same by a descriptor of the caller's own, taken before the folder is changed. The kernel
+ * tells that something could not be written once per open file, to whoever syncs first: of a
+ * descriptor that threads share, another one may have been told. end: what was done is durable, if
+ * so_far is ST_OK, which is returned else; closes own. */
+MUST_CHECK enum status durable_own_folder(int folder, int *own, struct error *err);
+MUST_CHECK enum status durable_sync_end(int own, enum status so_far, struct error *err);
 /* Append to the end of an open file and fsync it; on failure it is cut back to its old length (best
  * effort). */
 MUST_CHECK enum status durable_append_sync(int fd, struct span content, struct error *err);

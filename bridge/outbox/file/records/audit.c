@@ -16,17 +16,21 @@ static bool ends_in_a_line(int fd, off_t size) {
 /* A crash before the folder is synced loses an empty file, after it one that may hold the line. */
 static enum status append(int folder, struct span line, struct error *err) {
   struct stat st;
+  int own;
+  enum status rc = durable_own_folder(folder, &own, err);
+  if (rc != ST_OK) return rc;
   int fd = openat(folder, AUDIT, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
-  if (fd < 0) return error_sys(err, errno, "opening %s", AUDIT);
-  enum status rc = fstat(fd, &st) == 0 ? ST_OK : error_sys(err, errno, "looking at %s", AUDIT);
+  if (fd < 0) return durable_sync_end(own, error_sys(err, errno, "opening %s", AUDIT), err);
+  rc = fstat(fd, &st) == 0 ? ST_OK : error_sys(err, errno, "looking at %s", AUDIT);
   struct buffer text = {0};
   if (rc == ST_OK && !ends_in_a_line(fd, st.st_size)) buffer_add_char(&text, '\n');
   buffer_add(&text, line);
   if (rc == ST_OK) rc = buffer_status(&text, err);
   if (rc == ST_OK) rc = durable_append_sync(fd, buffer_span(&text), err);
-  if (rc == ST_OK && st.st_size == 0) rc = durable_sync_folder(folder, err);
   buffer_release(&text);
   close(fd);
+  if (rc == ST_OK && st.st_size == 0) return durable_sync_end(own, rc, err);
+  close(own);
   return rc;
 }
 

@@ -123,11 +123,16 @@ static enum status part_open(struct fs_due *d, unsigned number, bool create, str
     snprintf(p.name, sizeof p.name, "keys-due-%u", number);
   else
     snprintf(p.name, sizeof p.name, "keys-due");
-  int how = d->inspect ? O_RDONLY : O_RDWR | O_APPEND | (create ? O_CREAT : 0);
+  int own = -1, how = d->inspect ? O_RDONLY : O_RDWR | O_APPEND | (create ? O_CREAT : 0);
+  enum status st = create ? durable_own_folder(d->folder, &own, err) : ST_OK;
+  if (st != ST_OK) return st;
   p.fd = openat(d->folder, p.name, how | O_CLOEXEC | O_NOFOLLOW, 0660);
-  if (p.fd < 0)
-    return !create && errno == ENOENT ? ST_OK : error_sys(err, errno, "opening %s", p.name);
-  enum status st = create ? durable_sync_folder(d->folder, err) : part_load(d, &p, err);
+  if (p.fd < 0) {
+    st = !create && errno == ENOENT ? ST_OK : error_sys(err, errno, "opening %s", p.name);
+    if (own >= 0) close(own);
+    return st;
+  }
+  st = create ? durable_sync_end(own, ST_OK, err) : part_load(d, &p, err);
   if (st == ST_OK && d->part_count > DUE_PARTS)
     st = error_set(err, ST_INVALID, "more than %d parts of keys-due", DUE_PARTS);
   if (st != ST_OK) {
@@ -146,8 +151,10 @@ static enum status part_open(struct fs_due *d, unsigned number, bool create, str
 static enum status remove_first(struct fs_due *d, struct error *err) {
   struct part *p = &d->parts[0];
   BUG_ON(d->inspect || !d->part_count);
-  enum status st = durable_unlink(d->folder, p->name, err);
-  if (st == ST_OK) st = durable_sync_folder(d->folder, err);
+  int own;
+  enum status st = durable_own_folder(d->folder, &own, err);
+  if (st != ST_OK) return st;
+  st = durable_sync_end(own, durable_unlink(d->folder, p->name, err), err);
   if (st != ST_OK) return st;
   mutex_lock(&d->lock);
   part_release(p);
@@ -181,11 +188,14 @@ static void begin_new_part(struct fs_due *d, uint64_t *given_up) {
   struct part *last = &d->parts[d->part_count - 1];
   unsigned number = d->part_count > 1 ? last[-1].number + 1 : 1;
   snprintf(name, sizeof name, "keys-due-%u", number);
-  enum status st = durable_move(d->folder, last->name, d->folder, name, &err);
-  if (st != ST_OK) return;
+  int own;
+  if (durable_own_folder(d->folder, &own, &err) != ST_OK) return;
+  enum status moved = durable_move(d->folder, last->name, d->folder, name, &err);
+  enum status st = durable_sync_end(own, moved, &err);
+  if (moved != ST_OK) return;
   /* Not on disk yet when the sync fails: after a crash keys-due has the old name, and the same
    * lines. */
-  st = durable_sync_folder(d->folder, &err);
+  (void)st;
   last->number = number;
   memcpy(last->name, name, sizeof name);
 }

@@ -60,14 +60,17 @@ static void take_away(int folder, const char *file) {
 
 static enum status put_in_place(int folder, int tmp, const char *file, struct span text,
                                 struct error *err) {
+  int own = -1;
   enum status st = write_tmp(tmp, file, text, err);
   if (st != ST_OK) return st;
-  st = move_in_place(folder, tmp, file, text, err);
+  st = durable_own_folder(folder, &own, err);
+  if (st == ST_OK) st = move_in_place(folder, tmp, file, text, err);
   if (st != ST_OK) {
     take_away(tmp, file);
+    if (own >= 0) close(own);
     return st;
   }
-  st = durable_sync_folder(folder, err);
+  st = durable_sync_end(own, ST_OK, err);
   if (st != ST_OK) take_away(folder, file);
   return st;
 }
@@ -250,19 +253,24 @@ enum status journal_settle(int folder, const struct manifest_name *name, struct 
   char batch[MANIFEST_LABEL], settled[MANIFEST_LABEL];
   file_name(name->number, name->digest, false, batch);
   file_name(name->number, name->digest, true, settled);
-  enum status st = durable_move(folder, batch, folder, settled, err);
+  int own;
+  enum status st = durable_own_folder(folder, &own, err);
+  if (st != ST_OK) return st;
+  st = durable_move(folder, batch, folder, settled, err);
   if (st == ST_EXISTS) st = drop_twin(folder, name, batch, err);
   if (st == ST_NOT_FOUND && faccessat(folder, settled, F_OK, AT_SYMLINK_NOFOLLOW) == 0) st = ST_OK;
-  return st == ST_OK ? durable_sync_folder(folder, err) : st;
+  return durable_sync_end(own, st, err);
 }
 
 enum status journal_remove(int folder, const struct manifest_name *name, struct error *err) {
   char file[MANIFEST_LABEL];
+  int own;
   manifest_label(name, file);
-  enum status st = durable_unlink(folder, file, err);
-  if (st != ST_OK && st != ST_NOT_FOUND) return st;
-  return durable_sync_folder(
-      folder, err); /* also when it was gone: the call that removed it may have failed here */
+  enum status st = durable_own_folder(folder, &own, err);
+  if (st != ST_OK) return st;
+  st = durable_unlink(folder, file, err);
+  /* Also when it was gone: the call that removed it may have failed here. */
+  return durable_sync_end(own, st == ST_NOT_FOUND ? ST_OK : st, err);
 }
 
 /* Empty ids and doubles are left out: what is looked up finds the first of its name, which stands

@@ -39,7 +39,10 @@ enum status state_note_write(struct state *s, enum note note, struct span text, 
 }
 
 enum status state_note_remove(struct state *s, enum note note, struct error *err) {
-  enum status st = durable_unlink(state_folder(s), files[note], err);
-  if (st == ST_OK) st = durable_sync_folder(state_folder(s), err);
+  int own;
+  enum status st = durable_own_folder(state_folder(s), &own, err);
+  if (st != ST_OK) return name_note(st, s, note, err);
+  st = durable_unlink(state_folder(s), files[note], err);
+  st = durable_sync_end(own, st, err);
   return st == ST_OK || st == ST_NOT_FOUND ? st : name_note(st, s, note, err);
 }

@@ -71,11 +71,15 @@ enum status fs_draft_commit(struct fs_site *s, void *draft, uint64_t *number, st
   enum status st = take_number(s, number, err);
   if (st != ST_OK) return st;
   file_of(*number, file);
-  st = durable_move(state_tmp(s->state), d->name, state_folder(s->state), file, err);
+  int own;
+  st = durable_own_folder(state_folder(s->state), &own, err);
   if (st != ST_OK) return st;
-  close(d->fd);
-  d->fd = -1;
-  return durable_sync_folder(state_folder(s->state), err);
+  st = durable_move(state_tmp(s->state), d->name, state_folder(s->state), file, err);
+  if (st == ST_OK) {
+    close(d->fd);
+    d->fd = -1;
+  }
+  return durable_sync_end(own, st, err);
 }
 
 void fs_draft_close(struct fs_site *s, void *draft) {
@@ -188,6 +192,8 @@ enum status fs_selection_remove(struct fs_site *s, uint64_t number, struct error
   int folder = state_folder(s->state);
   char file[64];
   file_of(number, file);
-  enum status st = durable_unlink(folder, file, err);
-  return st == ST_OK ? durable_sync_folder(folder, err) : st;
+  int own;
+  enum status st = durable_own_folder(folder, &own, err);
+  if (st != ST_OK) return st;
+  return durable_sync_end(own, durable_unlink(folder, file, err), err);
 }

@@ -135,11 +135,14 @@ static enum status make_id(struct state *s, struct error *err) {
   memcpy(id + 36, "\n", 2);
   enum status st = durable_write_new(s->tmp, tmp, span_of(id), NULL, err);
   if (st != ST_OK) return st;
-  st = durable_move(s->tmp, tmp, s->folder, "id", err);
-  if (st == ST_OK) return durable_sync_folder(s->folder, err);
-  struct error ignored = {0};
-  enum status gone = durable_unlink(s->tmp, tmp, &ignored);
-  (void)gone;
+  int own = -1;
+  st = durable_own_folder(s->folder, &own, err);
+  if (st == ST_OK) st = durable_move(s->tmp, tmp, s->folder, "id", err);
+  if (st != ST_OK) {
+    enum status gone = durable_unlink(s->tmp, tmp, NULL);
+    (void)gone;
+  }
+  if (own >= 0) st = durable_sync_end(own, st, err);
   return st == ST_EXISTS ? ST_OK : st;
 }
 
@@ -425,9 +428,12 @@ enum status state_replace(struct state *s, const char *name, struct span content
            (unsigned long long)s->clock->random(s->clock->ctx));
   st = durable_write_new(s->tmp, tmp, content, NULL, err);
   if (st != ST_OK) return st;
-  if (s->lock >= 0) st = state_check(s, err);
+  int own = -1;
+  st = durable_own_folder(s->folder, &own, err);
+  if (st == ST_OK && s->lock >= 0) st = state_check(s, err);
   if (st == ST_OK) st = durable_rename(s->tmp, tmp, s->folder, name, err);
-  if (st == ST_OK) return durable_sync_folder(s->folder, err);
+  if (st == ST_OK) return durable_sync_end(own, st, err);
+  if (own >= 0) close(own);
   if (st == ST_NOT_FOUND) return cleared_away(s, name, err);
   enum status gone = durable_unlink(s->tmp, tmp, NULL);
   (void)gone; /* removed at the next start */
