@@ -226,6 +226,7 @@ static void check_done(struct box *b, bool said_done) {
 
 static void try_far(struct box *b, make_fn make, move_fn move, check_fn check) {
   try_all_faults(b, make, move, check);
+  try_all_backups(b, make, move, check);
   far_disks(b);
   try_all_power(b, make, move, check);
 }

@@ -23,9 +23,9 @@ static inline int fault_hook(void *ctx, enum durable_op op, const char *name, bo
   return crash && f->calls > f->at ? EIO : 0;
 }
 
-enum { CODES = 5 };
+enum { CODES = 6 };
 static inline int fault_code(unsigned n) {
-  static const int codes[CODES] = {EIO, ENOSPC, EDQUOT, EROFS, EMFILE};
+  static const int codes[CODES] = {EIO, ENOSPC, EDQUOT, EROFS, EMFILE, ESTALE};
   return codes[n % CODES];
 }
 
@@ -105,8 +105,59 @@ static inline void try_all_faults(struct box *b, make_fn make, move_fn move, che
   assert_true(points >= 4 * 2);
 }
 
+/* ---- a copy of the outbox, made at each call, comes back: other inodes, other ctimes ---- */
+
+struct backup {
+  struct box *b;
+  unsigned at, calls;
+};
+
+/* DIR is the outbox's folder. */
+static inline void run_on(struct box *b, const char *command) {
+  char line[700];
+  snprintf(line, sizeof line, "DIR='%s'; %s", b->dir, command);
+  assert_int_equal(system(line), 0);
+}
+
+static inline int backup_hook(void *ctx, enum durable_op op, const char *name, bool after) {
+  struct backup *f = ctx;
+  (void)op, (void)name;
+  if (after || ++f->calls != f->at) return 0;
+  run_on(f->b, "rm -rf $DIR-backup && cp -a $DIR $DIR-backup");
+  return 0;
+}
+
+/* False: the move has fewer calls. */
+static inline bool try_backup(struct box *b, make_fn make, move_fn move, check_fn check,
+                              unsigned at) {
+  struct backup f = {b, at, 0};
+  box_stop(b);
+  clear(b);
+  box_start(b);
+  make(b);
+  durable_set_hook(backup_hook, &f);
+  enum status st = move(b);
+  (void)st; /* of what comes back */
+  durable_set_hook(NULL, NULL);
+  if (f.calls < at) return false;
+  box_stop(b);
+  run_on(b, "find $DIR -type f -delete && cp -a $DIR-backup/. $DIR");
+  box_start(b);
+  store_rescan(b->store);
+  check(b, false);
+  return true;
+}
+
+static inline void try_all_backups(struct box *b, make_fn make, move_fn move, check_fn check) {
+  unsigned at = 1;
+  while (try_backup(b, make, move, check, at)) at++;
+  assert_true(at > 2);
+  run_on(b, "rm -rf $DIR-backup");
+}
+
 static inline void try_all(struct box *b, make_fn make, move_fn move, check_fn check) {
   try_all_faults(b, make, move, check);
+  try_all_backups(b, make, move, check);
   try_all_power(b, make, move, check);
 }
 

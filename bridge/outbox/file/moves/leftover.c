@@ -83,6 +83,10 @@ bool leftover_is(const char *file) {
   return leftover_parse(file, &l);
 }
 
+bool leftover_cut(const char *file) {
+  return strlen(file) == NAME_SIZE - 1;
+}
+
 uint64_t leftover_count(const struct state *s, int64_t now_us) {
   struct stat st;
   uint64_t count = 0;

@@ -5,7 +5,9 @@
  * decide without the ledger:
  *
  *   swap-  our rewritten text on its way in, or the bytes that were read on their way out: removed.
- *          What a producer put in their place in between goes back.
+ *          What a producer put in their place in between goes back. Where no inode is one that the
+ *          name tells, as in a copy that was put back: the other form of an entry that lies there
+ *          is removed
  *   gone-  an entry that was published: the event of that id (without one: the file of that stamp)
  *          is removed, anything else goes back
  *   sent-  the same, but it is kept in sent/
@@ -31,6 +33,10 @@ void leftover_name(const struct leftover *l, char out[NAME_SIZE]);
 bool leftover_parse(const char *file,
                     struct leftover *l); /* false: a file of tmp without such a name */
 bool leftover_is(const char *file);
+bool leftover_cut(const char *file); /* the entry's name is longer than what stands in it */
+/* two_forms.c: ST_OK: what lies there is one entry, as it was and as a verdict rewrote it.
+ * ST_NOT_FOUND: it is not, or one of them is gone. Any other: nobody can tell now. */
+MUST_CHECK enum status fs_two_forms(int folder, const char *name, int other, const char *its_name);
 /* leftover_clear.c: a file of tmp, whatever it is: removed, or back in the outbox under its name or
  * one beside it. What fails leaves it until next time. root: the folder of that side. */
 void leftover_clear(int tmp, int root, enum side side, const char *file);

@@ -4,6 +4,7 @@
 #include "bridge/outbox/file/moves/entry_moves.h"
 #include "bridge/outbox/file/moves/leftover.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -58,24 +59,76 @@ static enum is judge_id(int tmp, const char *file, const struct leftover *l) {
   return is;
 }
 
-static enum is judge_leftover(int tmp, const char *file, const struct leftover *l,
+static int open_place(int root, enum place place) {
+  return openat(root, place_folder(place), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Its own name, one beside it, that of its bytes, or the one that a newer form goes by. */
+static bool may_be_its(const char *letter, const char *name) {
+  enum { BESIDE = 24 }; /* what name_try may put behind a stem that fills a name */
+  size_t stem = strlen(name) - strlen(".json"), most = NAME_SIZE - 1 - sizeof "dlq_.json" - BESIDE;
+  if (stem > most) stem = most;
+  if (strncmp(letter, name, stem) == 0) return true;
+  return strncmp(letter, "dlq_", 4) == 0 && strncmp(letter + 4, name, stem) == 0;
+}
+
+/* ---- an exchange, in a copy of the outbox that was put back ---- */
+
+struct forms {
+  int tmp, folder;
+  const char *file;
+  const struct leftover *l;
+  bool same_time; /* it has the time of what was read, which a rewrite keeps */
+  enum is is;
+};
+
+static bool compare_form(void *ctx, const char *name, unsigned char type) {
+  struct forms *f = ctx;
+  struct stat st;
+  (void)type;
+  if (!name_is_entry(name) || !may_be_its(name, f->l->name)) return true;
+  if (fstatat(f->folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
+  if (st.st_ino == f->l->content && !f->same_time)
+    return true; /* our own text: what came out for it was changed by somebody */
+  enum status same = fs_two_forms(f->tmp, f->file, f->folder, name);
+  f->is = same == ST_OK ? IS_DONE : same == ST_NOT_FOUND ? f->is : IS_UNCLEAR;
+  return f->is == IS_OTHER;
+}
+
+/* Wherever the entry may lie by now, under its name. */
+static enum is judge_form(int tmp, int root, const char *file, const struct leftover *l,
+                          const struct stamp *now) {
+  struct forms f = {.tmp = tmp, .file = file, .l = l, .is = IS_OTHER};
+  f.same_time = now->mtime_ns == l->old.mtime_ns;
+  for (unsigned p = 0; f.is == IS_OTHER && p < PLACES; p++) {
+    enum place place = (enum place)p;
+    if (place_side(place) != place_side(l->place) || fs_shelf(place) == SHELF_SENT) continue;
+    f.folder = open_place(root, place);
+    if (f.folder < 0) continue;
+    if (!leftover_cut(file))
+      compare_form(&f, l->name, DT_REG);
+    else if (folder_walk(f.folder, compare_form, &f, NULL) != ST_OK)
+      f.is = IS_UNCLEAR;
+    close(f.folder);
+  }
+  return f.is;
+}
+
+static enum is judge_leftover(int tmp, int root, const char *file, const struct leftover *l,
                               const struct stat *st) {
   struct stamp now = fs_stamp_of(st);
+  bool read = fs_stamp_alike(&now, &l->old);
   switch (l->kind) {
   case LEFTOVER_SWAP: /* our own text, not exchanged or exchanged back, or the bytes that were read
                        */
-    return now.inode == l->content || fs_stamp_alike(&now, &l->old) ? IS_DONE : IS_OTHER;
+    return now.inode == l->content || read ? IS_DONE : judge_form(tmp, root, file, l, &now);
   case LEFTOVER_GONE:
   case LEFTOVER_SENT:
     if (l->content) return judge_id(tmp, file, l);
-    return fs_stamp_alike(&now, &l->old) ? IS_DONE : IS_OTHER;
+    return read ? IS_DONE : IS_OTHER;
   case LEFTOVER_BACK: break;
   }
   return IS_OTHER;
-}
-
-static int open_place(int root, enum place place) {
-  return openat(root, place_folder(place), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 /* What a killed worker moved to dlq/ or sent/ and did not sync: it must not be nowhere because the
@@ -99,15 +152,6 @@ struct search {
   const char *file, *name; /* as it lies in tmp, and of the entry */
   bool found;
 };
-
-/* Its own name, one beside it, that of its bytes, or the one that a newer form goes by. */
-static bool may_be_its(const char *letter, const char *name) {
-  enum { BESIDE = 24 }; /* what name_try may put behind a stem that fills a name */
-  size_t stem = strlen(name) - strlen(".json"), most = NAME_SIZE - 1 - sizeof "dlq_.json" - BESIDE;
-  if (stem > most) stem = most;
-  if (strncmp(letter, name, stem) == 0) return true;
-  return strncmp(letter, "dlq_", 4) == 0 && strncmp(letter + 4, name, stem) == 0;
-}
 
 static bool search_copy(void *ctx, const char *letter, unsigned char type) {
   struct search *s = ctx;
@@ -141,7 +185,7 @@ static void bring(int tmp, int root, const char *file, const struct leftover *l,
   close(folder);
 }
 
-void leftover_clear(int tmp, int root, enum side side, const char *file) {
+static void clear_file(int tmp, int root, enum side side, const char *file) {
   struct leftover l;
   struct stat st;
   if (fstatat(tmp, file, &st, AT_SYMLINK_NOFOLLOW) < 0 || leftover_return(tmp, root, side, file))
@@ -151,7 +195,7 @@ void leftover_clear(int tmp, int root, enum side side, const char *file) {
     return;
   }
   if (place_side(l.place) != side) return; /* nothing of ours puts it there */
-  switch (judge_leftover(tmp, file, &l, &st)) {
+  switch (judge_leftover(tmp, root, file, &l, &st)) {
   case IS_UNCLEAR: break;
   case IS_OTHER:
     if (has_arrived(tmp, root, file, &l))
@@ -166,6 +210,15 @@ void leftover_clear(int tmp, int root, enum side side, const char *file) {
       remove_file(tmp, file);
     break;
   }
+}
+
+/* By a descriptor of its own: a sync that fails here takes from no other thread what it is to be
+ * told. */
+void leftover_clear(int tmp, int root, enum side side, const char *file) {
+  int own;
+  if (durable_own_folder(tmp, &own, NULL) != ST_OK) return; /* next time */
+  clear_file(own, root, side, file);
+  close(own);
 }
 
 struct clearing {

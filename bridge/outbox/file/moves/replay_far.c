@@ -5,7 +5,8 @@
  *   that file goes, durably; a crash before: it is there, so what lies in tmp is dropped
  *   what lies in tmp moves into the outbox; a crash before: it is not there, so that is done now
  *
- * So it is never both, and the next holder of the lock knows which.
+ * So it is never both, and the next holder of the lock knows which. In a copy that was put back
+ * inodes are others: there the letter is known by what it says, and by its time.
  * Any thread. */
 #include "bridge/outbox/file/moves/entry_moves.h"
 #include "bridge/outbox/file/moves/leftover.h"
@@ -67,18 +68,29 @@ enum status fs_return_across(struct fs_site *s, enum side side, const char *file
 /* ---- what a crash left ---- */
 
 struct search {
-  int dlq;
+  int tmp, dlq;
+  const char *file, *target;
   uint64_t inode;
-  bool found;
+  int64_t mtime_ns; /* of what lies in tmp, which has the letter's */
+  bool raw, found, unclear;
 };
 
+/* Whoever repairs a letter where it lies keeps its name and inode; who touches it, its words. */
 static bool search_name(void *ctx, const char *name, unsigned char type) {
-  struct search *search = ctx;
+  struct search *s = ctx;
   struct stat st;
   (void)type;
-  search->found =
-      fstatat(search->dlq, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == search->inode;
-  return !search->found;
+  if (*name == '.' || fstatat(s->dlq, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return true;
+  bool inode = st.st_ino == s->inode, named = strcmp(name, s->target) == 0;
+  if (!inode && fs_stamp_of(&st).mtime_ns != s->mtime_ns) return true;
+  enum status same = ST_NOT_FOUND;
+  if (fs_is_copy(s->tmp, s->file, s->dlq, name) || (inode && (named || s->raw)))
+    same = ST_OK;
+  else if (!s->raw)
+    same = fs_two_forms(s->tmp, s->file, s->dlq, name);
+  s->found = same == ST_OK;
+  s->unclear |= same != ST_OK && same != ST_NOT_FOUND;
+  return !s->found;
 }
 
 /* The description of bytes that are back, unless its name was cut. */
@@ -86,7 +98,7 @@ static void drop_description(int dlq, const char *name, const char *file) {
   char raw[NAME_SIZE];
   struct stat st;
   name_with(name, ".raw", raw);
-  if (strlen(file) == NAME_SIZE - 1 || fstatat(dlq, raw, &st, AT_SYMLINK_NOFOLLOW) == 0) return;
+  if (leftover_cut(file) || fstatat(dlq, raw, &st, AT_SYMLINK_NOFOLLOW) == 0) return;
   enum status gone = durable_unlink(dlq, name, NULL);
   (void)gone; /* it stays as a dead letter without bytes, which can be purged */
 }
@@ -100,14 +112,23 @@ bool leftover_return(int tmp, int root, enum side side, const char *file) {
   if (sscanf(file, FORM "%n", &inode, &elsewhere, &raw, &at) != 3 || at < 0 ||
       !name_is_entry(file + at))
     return false;
-  struct search search = {.dlq = openat(root, dead, flags), .inode = inode};
+  struct stat st;
+  struct search search = {.tmp = tmp,
+                          .dlq = openat(root, dead, flags),
+                          .file = file,
+                          .target = file + at,
+                          .inode = inode,
+                          .raw = raw != 0};
   int to = openat(root, home, flags);
   /* Not mounted now: nobody can tell. It stays. */
   bool known = search.dlq >= 0 && to >= 0 && (!elsewhere || folder_elsewhere(root, dead));
-  if (known && folder_walk(search.dlq, search_name, &search, NULL) == ST_OK) {
-    enum status st =
+  if (fstatat(tmp, file, &st, AT_SYMLINK_NOFOLLOW) < 0) known = false;
+  if (known) search.mtime_ns = fs_stamp_of(&st).mtime_ns;
+  if (known && folder_walk(search.dlq, search_name, &search, NULL) == ST_OK &&
+      (search.found || !search.unclear)) {
+    enum status done =
         search.found ? durable_unlink(tmp, file, NULL) : into_outbox(tmp, file, to, file + at);
-    if (st == ST_OK && !search.found && raw) drop_description(search.dlq, file + at, file);
+    if (done == ST_OK && !search.found && raw) drop_description(search.dlq, file + at, file);
   }
   if (search.dlq >= 0) close(search.dlq);
   if (to >= 0) close(to);

@@ -28,7 +28,6 @@ struct moving {
   enum place dead, home; /* from, to */
   char name[NAME_SIZE], target[NAME_SIZE];
   struct stamp stamp; /* of what was judged */
-  uint64_t inode;     /* raw: of its bytes, as the descriptor says */
   struct span event, reason;
   char tmp[NAME_SIZE];
   int fd;
@@ -129,7 +128,8 @@ static enum status prepare_letter(struct moving *m, struct fs_look *l, struct er
   if (!fs_stamp_same(&d->stamp, &m->stamp))
     return error_set(err, ST_NOT_FOUND, "%s changed while it was replayed; try again", m->name);
   fs_name_copy(m->target, m->name);
-  if (fs_descriptor(&d->doc, &m->inode)) return ST_OK;
+  uint64_t inode;
+  if (fs_descriptor(&d->doc, &inode)) return ST_OK;
   enum status st =
       fs_newer_form(&d->doc) ? newer_form(m, d, &text, err) : fs_pending_form(d, &text, err);
   if (st == ST_OK)
@@ -186,11 +186,11 @@ static enum status move_and_swap(struct moving *m, struct error *err) {
   return how == SETTLED_VANISHED ? gone(m, err) : ST_OK;
 }
 
-/* The bytes are not there. Do they lie in the outbox, moved by a replay that ended there? (Their
- * time is also the descriptor's.) */
+/* The bytes are not there. Do they lie in the outbox, moved by a replay that ended there? Their
+ * time is also the descriptor's; their inode may be another, in a copy that was put back. */
 static bool half_done(struct moving *m) {
   struct stamp now;
-  return fs_stamp_at(fs_folder(m->s->site, m->home), m->target, &now) && now.inode == m->inode &&
+  return fs_stamp_at(fs_folder(m->s->site, m->home), m->target, &now) &&
          now.mtime_ns == m->stamp.mtime_ns;
 }
 

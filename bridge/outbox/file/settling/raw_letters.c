@@ -50,16 +50,19 @@ static bool there(int folder, const char *name, struct stat *st) {
 
 /* Does what lies there describe the file? One that cannot be read and has its time may be the
  * descriptor that an earlier try wrote: it is waited for, a second one would be a second dead
- * letter. */
-static enum status find_descriptor(struct letters *l, struct pair *p, const struct stat *st) {
+ * letter. raw: bytes lie beside it. Where none do, in a copy that was put back, the inode is
+ * another: its time tells. */
+static enum status find_descriptor(struct letters *l, struct pair *p, const struct stat *st,
+                                   bool raw) {
+  bool same_time = fs_stamp_of(st).mtime_ns == p->stamp.mtime_ns;
   struct fs_desk desk = {0};
   uint64_t named = 0;
   struct error *err = &p->m->f->error;
   enum fs_read got = fs_desk_read(l->s->site, &desk, l->dead, p->json, err);
   p->described = got == FS_READ && fs_desk_parse(&desk, NULL) == ST_OK &&
                  fs_desk_is_object(&desk) && fs_descriptor(&desk.doc, &named) &&
-                 named == p->stamp.inode;
-  bool perhaps = got == FS_UNREADABLE && fs_stamp_of(st).mtime_ns == p->stamp.mtime_ns;
+                 (named == p->stamp.inode || (!raw && same_time));
+  bool perhaps = got == FS_UNREADABLE && same_time;
   enum status s = got == FS_FAILED ? err->status : ST_OK;
   if (perhaps) s = error_sys(err, desk.sys, "reading %s%s", place_path(l->dead), p->json);
   fs_desk_release(&desk);
@@ -113,7 +116,7 @@ static enum status choose_pair(struct letters *l, struct pair *p) {
     bool raw = there(l->dlq, p->raw, &st), json = there(l->dlq, p->json, &st);
     if (!raw && !json) return begin_descriptor(l, p);
     bool ours = json && (!raw || fs_is_copy(from_of(l, p), name, l->dlq, p->raw));
-    enum status found = ours ? find_descriptor(l, p, &st) : ST_OK;
+    enum status found = ours ? find_descriptor(l, p, &st, raw) : ST_OK;
     if (found != ST_OK) return found;
     if (p->described) return raw ? copy_anew(l, p) : ST_OK;
   }
