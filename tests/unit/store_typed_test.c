@@ -2,71 +2,9 @@
  * moves hold there as in the outbox, and that bus may work on it at the same time. */
 #include "bridge/outbox/manifest.h"
 #include "tests/unit/store_faults.h"
+#include "tests/unit/typed_box.h"
 
 #include <errno.h>
-
-#define WAITS "typed/pending/a.json"
-#define UNDER_WAY "typed/processing/a.json"
-
-static char typed_dir[300];
-
-static bool itself(const void *ctx, struct span seen, char out[EVENT_NAME_MAX + 1]) {
-  (void)ctx;
-  return snprintf(out, EVENT_NAME_MAX + 1, "%.*s", SPAN_ARGS(seen)) <= EVENT_NAME_MAX;
-}
-
-/* The outbox in bus/, and the typed one beside it. */
-static int box_open(void **state) {
-  struct box *b = box_new("file");
-  static const char *const folders[] = {"bus",           "typed",      "typed/pending",
-                                        "typed/errored", "typed/sent", "typed/processing"};
-  static struct event_lifting names = {.canonical = itself};
-  box_stop(b);
-  for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
-    assert_int_equal(mkdir(path_of(b, folders[i]), 0770), 0);
-  snprintf(b->url, sizeof b->url, "file:%s/bus", b->dir);
-  snprintf(typed_dir, sizeof typed_dir, "%s/typed", b->dir);
-  b->options.typed = typed_dir;
-  b->options.lifting = &names;
-  b->config.typed_timeout_ms = 300000;
-  box_start(b);
-  *state = b;
-  return 0;
-}
-
-#define CASE(name) TEST_WITH(name, box_open, box_free)
-
-static void put_message(struct box *b, const char *path, const char *id, const char *status) {
-  char text[1000];
-  snprintf(
-      text, sizeof text,
-      "{\"message_id\": \"m-%s\", \"event_type\": \"PlotSaved\", \"payload\": {\"event_type\": "
-      "\"PlotSaved\", \"event_id\": \"%s\", \"occurred_at\": \"2025-01-01T00:00:00+00:00\", "
-      "\"data\": {\"n\": 1.50}}, \"status\": \"%s\", \"attempts\": 0}",
-      id, id, status);
-  put(b, path, text);
-}
-
-static void clear_typed(struct box *b) {
-  static const char *const folders[] = {"typed/pending", "typed/processing", "typed/errored",
-                                        "typed/sent", "typed/.busbridge/tmp"};
-  for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-    DIR *d = opendir(path_of(b, folders[i]));
-    for (struct dirent *e; d && (e = readdir(d));)
-      if (e->d_type == DT_REG) unlinkat(dirfd(d), e->d_name, 0);
-    if (d) closedir(d);
-  }
-}
-
-/* ---- the moves ---- */
-
-static void make_waiting(struct box *b) {
-  clear_typed(b);
-  put_message(b, WAITS, "a", "pending");
-  set_mtime(b, WAITS, 1700000000, 77);
-  store_rescan(b->store);
-  assert_string_equal(box_take_all(b), "a");
-}
 
 static void make_left(struct box *b) {
   clear_typed(b);
@@ -74,11 +12,6 @@ static void make_left(struct box *b) {
   set_mtime(b, UNDER_WAY, 1700000000, 77);
   store_rescan(b->store);
   assert_string_equal(box_take_all(b), "a");
-}
-
-static unsigned lie(struct box *b) {
-  return files_in(b, "typed/pending") + files_in(b, "typed/processing") +
-         files_in(b, "typed/errored") + files_in(b, "typed/sent");
 }
 
 static void check_nothing_else(struct box *b) {
@@ -268,38 +201,6 @@ CASE(so_it_does_after_a_restart_there) {
   box_restart(b);
   OK(box_late(b, &ref, "a", &how));
   assert_int_equal(how, SETTLED_GONE);
-  assert_int_equal(lie(b), 0);
-}
-
-/* Published, set aside because it cannot be removed, and then taken up there: it must not come
- * again from processing/ once its time is over. */
-static int refuse_it(void *ctx, enum durable_op op, const char *name, bool after) {
-  (void)ctx;
-  bool it = !after && (op == DURABLE_UNLINK || op == DURABLE_RENAME) && strstr(name, "a.json");
-  return it ? EPERM : 0;
-}
-
-CASE(what_is_set_aside_is_known_again_where_that_bus_moved_it) {
-  struct box *b = *state;
-  struct error hindrance = {0};
-  enum settled how;
-  make_waiting(b);
-  durable_set_hook(refuse_it, NULL);
-  assert_int_not_equal(store_done(b->store, &b->refs[0], &how, &hindrance), ST_OK);
-  OK(store_aside(b->store, &b->refs[0], SPAN("a"), ASIDE_DONE, NULL, &hindrance, &b->err));
-  OK(store_sync(b->store, &b->err));
-  OK(store_aside_sync(b->store, &b->err));
-  assert_int_equal(rename(path_of(b, WAITS), path_of(b, UNDER_WAY)), 0);
-  for (int restart = 0; restart < 2; restart++) {
-    store_rescan(b->store);
-    assert_string_equal(box_take_all(b), "");
-    store_aside_tend(b->store); /* hindered there, too */
-    store_rescan(b->store);
-    assert_string_equal(box_take_all(b), "");
-    box_restart(b);
-  }
-  durable_set_hook(NULL, NULL);
-  store_aside_tend(b->store);
   assert_int_equal(lie(b), 0);
 }
 

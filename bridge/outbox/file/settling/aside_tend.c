@@ -3,9 +3,20 @@
 #include "bridge/outbox/file/moves/entry_moves.h"
 #include "bridge/outbox/file/settling/finish.h"
 
+/* The typed bus may take it up or give it back at any moment: gone is what lies in neither. */
+static enum fs_read read_again(struct fs_shared *s, struct fs_desk *d, const struct fs_ref *ref) {
+  const enum place ways[] = {ref->place, PLACE_TYPED_PROCESSING, PLACE_TYPED_PENDING,
+                             PLACE_TYPED_PROCESSING};
+  bool typed = place_side(ref->place) == SIDE_TYPED && fs_shelf(ref->place) == SHELF_PENDING;
+  enum fs_read got = FS_GONE;
+  for (unsigned i = 0; got == FS_GONE && i < (typed ? 4 : 1); i++)
+    got = fs_desk_read(s->site, d, ways[i], ref->name.ptr, NULL);
+  return got;
+}
+
 /* Its attempts were written after all, or it is another event, or gone. */
 static void look_again(struct fs_shared *s, struct fs_desk *d, const struct fs_row *row) {
-  enum fs_read got = fs_desk_read(s->site, d, row->ref.place, row->ref.name.ptr, NULL);
+  enum fs_read got = read_again(s, d, &row->ref);
   bool read = got == FS_READ && fs_desk_parse(d, NULL) == ST_OK && fs_desk_is_object(d);
   bool other = read && (!event_goes_by(&d->event, row->ref.id) ||
                         d->event.attempts >= row->failure.attempts);
@@ -16,6 +27,13 @@ static void die(struct fs_finisher *s, struct fs_failed *dead) {
   struct error err = {0};
   enum status st = fs_fail(s, dead, 1, &err);
   if (st != ST_OK) dead->status = st;
+}
+
+static bool is_elsewhere(struct fs_shared *s, const struct fs_ref *ref) {
+  struct fs_desk d = {0};
+  bool there = read_again(s, &d, ref) != FS_GONE;
+  fs_desk_release(&d);
+  return there;
 }
 
 static void carry_out(struct fs_finisher *s, const struct fs_row *row) {
@@ -35,6 +53,8 @@ static void carry_out(struct fs_finisher *s, const struct fs_row *row) {
   else
     die(s, &dead);
   if (row->what != ASIDE_DONE) how = dead.how;
+  if (row->what != ASIDE_DONE && how == SETTLED_VANISHED && is_elsewhere(s->shared, &row->ref))
+    dead.status = ST_BUSY; /* until that bus gives it back */
   if (dead.status != ST_OK) {
     fs_hand_end(s->shared, row->ref.place, name, FS_END_NOTHING);
     return;
