@@ -2,6 +2,7 @@
  * The command's one thread; a crash leaves that folder below /tmp. */
 #include "admin/commands/schema_against.h"
 #include "bridge/base/text/words.h"
+#include "bridge/json/json.h"
 
 #include <errno.h>
 #include <spawn.h>
@@ -100,7 +101,7 @@ enum status schema_past_open(struct schema_past *p, const struct schema_call *c,
   if (!p->revision) return st;
   struct buffer text = {0};
   buffer_add_z(&text, err->text);
-  schema_past_names(p, &text);
+  schema_past_names(p, false, &text);
   snprintf(err->text, sizeof err->text, "%s", buffer_z(&text));
   buffer_release(&text);
   return st;
@@ -115,7 +116,20 @@ static struct span origin_of(const struct schema_past *p, unsigned long n) {
   return folder;
 }
 
-void schema_past_names(const struct schema_past *p, struct buffer *text) {
+/* A folder's name may be any bytes. */
+static void put_name(const struct schema_past *p, unsigned long n, bool json, struct buffer *out) {
+  struct buffer name = {0}, string = {0};
+  buffer_printf(&name, "%s:%.*s", p->revision, SPAN_ARGS(origin_of(p, n)));
+  if (json) json_write_string(&string, buffer_span(&name));
+  if (json && string.len > 2)
+    buffer_append(out, string.ptr + 1, string.len - 2);
+  else if (!json)
+    buffer_add(out, buffer_span(&name));
+  buffer_release(&name);
+  buffer_release(&string);
+}
+
+void schema_past_names(const struct schema_past *p, bool json, struct buffer *text) {
   size_t length = strlen(p->scratch);
   struct buffer out = {0};
   const char *from = buffer_z(text), *at = from;
@@ -124,7 +138,7 @@ void schema_past_names(const struct schema_past *p, struct buffer *text) {
     char *end;
     buffer_append(&out, from, (size_t)(at - from));
     unsigned long n = strtoul(at + length + 1, &end, 10);
-    buffer_printf(&out, "%s:%.*s", p->revision, SPAN_ARGS(origin_of(p, n)));
+    put_name(p, n, json, &out);
     from = end;
   }
   buffer_add_z(&out, from);

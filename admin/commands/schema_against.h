@@ -17,8 +17,9 @@ struct schema_past {
  * words. */
 MUST_CHECK enum status schema_past_open(struct schema_past *p, const struct schema_call *c,
                                         const char *origin, struct error *err);
-/* Files of a revision have names in the scratch folder: as people know them, "REV:folder/file". */
-void schema_past_names(const struct schema_past *p, struct buffer *text);
+/* Files of a revision have names in the scratch folder: as people know them, "REV:folder/file".
+ * json: they stand in strings of JSON. */
+void schema_past_names(const struct schema_past *p, bool json, struct buffer *text);
 void schema_past_close(struct schema_past *p);
 
 #endif

@@ -58,7 +58,7 @@ enum status schema_compatible(struct schema_call *c, const char *event, struct e
   enum status st = schema_past_open(&past, c, schemas_folder(c->schemas), err);
   if (st == ST_OK)
     st = schemas_compatible(c->schemas, past.schemas, c->level, span_of(event), &json, err);
-  if (st == ST_OK) schema_past_names(&past, &json);
+  if (st == ST_OK) schema_past_names(&past, true, &json);
   if (st == ST_OK) st = answer_scan(&doc, buffer_span(&json), err);
   if (st == ST_OK) print_findings(c, &doc);
   if (st == ST_INVALID) err->status = st = ST_IO; /* a schema is wrong, not the command line */

@@ -41,7 +41,7 @@ static enum status with_others(struct schema_call *c, struct span event, struct 
   struct schema_past past;
   enum status st = schema_past_open(&past, c, schemas_folder(c->schemas), err);
   if (st == ST_OK) st = schemas_diff(c->schemas, past.schemas, event, json, err);
-  if (st == ST_OK) schema_past_names(&past, json);
+  if (st == ST_OK) schema_past_names(&past, true, json);
   schema_past_close(&past);
   return st;
 }

@@ -1,6 +1,7 @@
 """busbridge schema diff: each change by its path, and who reads what after it; what it says agrees with schema check."""
 
 import json
+import os
 import random
 import subprocess
 
@@ -105,6 +106,24 @@ class Diff(CliTest):
         self.assertEqual({one["against_file"] for one in told}, {f"{folder}/.history/order/placed.1.avsc"})
         self.run_cli("schema", "diff", "order.other", expect=3)
         self.run_cli("schema", "diff", "order.placed", str(now), "third", expect=2)
+
+    def test_a_folder_may_have_any_name(self):
+        """Bytes that are not UTF-8 and a quote, in git too: what is printed is JSON all the same."""
+        folder = os.fsencode(self.dir) + b'/o"dd\xff'
+        file = folder + b"/order/placed.avsc"
+        os.makedirs(folder + b"/order")
+        git = ["git", "-C", str(self.dir), "-c", "user.name=t", "-c", "user.email=t@localhost"]
+        for text in (OLD, NEW):
+            with open(file, "w") as f:
+                f.write(text)
+            if text == OLD:
+                for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "old"]):
+                    subprocess.run([*git, *words], check=True)
+        done = subprocess.run([harness.BUILD / "busbridge", "schema", "diff", b'o"dd\xff', "--against-git", "HEAD", "-o", "json"],
+                              cwd=self.dir, capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        found = json.loads(done.stdout)["differences"]
+        self.assertTrue(found and all(d["against_file"] == 'HEAD:o"dd\ufffd/order/placed.avsc' for d in found), found[:1])
 
     def test_check_without_words_looks_at_the_configured_folders(self):
         self.options["encoding.schemas"] = self.folder("now", placed=NEW)

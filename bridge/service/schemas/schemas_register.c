@@ -43,15 +43,24 @@ static void write_one(struct registering *g, const struct subject_use *use, enum
 static enum status take(struct registering *g, const struct subject_use *use) {
   struct registry_schema out = {.id = REGISTRY_NO_ID};
   struct error why = {0};
+  int64_t id = REGISTRY_NO_ID;
   struct span text = buffer_span(&g->text);
   const char *type = framing_schema_type(use->framing);
   bool compatible = true;
   enum registry_said said =
       registry_look_up(g->registry, use->subject, text, type, true, &out, g->err);
-  if (said == REGISTRY_GIVEN && out.text.len && !subject_kind(use)->same(out.text, text))
-    said = REGISTRY_MISSING; /* the worker would not take it */
-  if (said == REGISTRY_GIVEN) write_one(g, use, WAS_THERE, out.id, "");
-  if (said != REGISTRY_MISSING) return said == REGISTRY_GIVEN ? ST_OK : ST_UNAVAILABLE;
+  if (said != REGISTRY_GIVEN && said != REGISTRY_MISSING) return ST_UNAVAILABLE;
+  /* There is what the worker takes at its start, and no other. */
+  const struct ids_question q = {use->subject, text, subject_kind(use)};
+  enum id_state there = ids_look_up(g->registry, &q, &id, &why);
+  if (there == ID_KNOWN) {
+    write_one(g, use, WAS_THERE, id, "");
+    return ST_OK;
+  }
+  if (there == ID_NOWHERE) {
+    *g->err = why;
+    return ST_UNAVAILABLE;
+  }
   out.id = REGISTRY_NO_ID;
   said = g->dry_run ? registry_compatible(g->registry, use->subject, text, type, &compatible, &why)
                     : registry_register(g->registry, use->subject, text, type, false, &out, &why);
