@@ -181,8 +181,9 @@ class Program:
 
     def __init__(self, command, env, folder):
         self.command, self.name = command, Path(command[0]).name
-        self.out, self.err = (Path(tempfile.mkstemp(prefix=f"{self.name}-", suffix=s, dir=folder)[1]) for s in (".out", ".err"))
-        with open(self.out, "wb") as out, open(self.err, "wb") as err:
+        with (tempfile.NamedTemporaryFile(prefix=f"{self.name}-", suffix=".out", dir=folder, delete=False) as out,
+              tempfile.NamedTemporaryFile(prefix=f"{self.name}-", suffix=".err", dir=folder, delete=False) as err):
+            self.out, self.err = Path(out.name), Path(err.name)
             self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=folder)
 
     @property
