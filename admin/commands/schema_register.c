@@ -12,7 +12,7 @@ static const char *words_of(const char *outcome) {
                {"would_register", ": would be registered under "},
                {"there", ": is there already, under "},
                {"registered", ": registered under "},
-               {"not_needed", ": not registered, records bear no id of it: they are framed as "}};
+               {"not_needed", ": not registered, records carry no id of it: they are framed as "}};
   size_t i = 0;
   while (i + 1 < sizeof table / sizeof *table && strcmp(outcome, table[i].outcome) != 0) i++;
   return table[i].words;

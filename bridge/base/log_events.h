@@ -159,11 +159,11 @@
     "A schema is not registered; events of that type wait")                                        \
   X("registry", "id_known", "debug", "The id of a schema was found")                               \
   X("registry", "id_wrong", "error",                                                               \
-    "The id of a schema is another schema now; error tells which records bear it")                 \
+    "The id of a schema is another schema now; error tells which records carry it")                \
   X("registry", "id_gone", "error",                                                                \
-    "The id of a schema is none's any more; error tells which records bear it")                    \
+    "The id of a schema stands for none any more; error tells which records carry it")             \
   X("registry", "id_renumbered", "error",                                                          \
-    "A schema has another id now; error tells which records bear the old one")                     \
+    "A schema has another id now; error tells which records carry the old one")                    \
   X("registry", "ids_not_kept", "warning", "The ids could not be remembered")                      \
   X("keys", "redis_away", "warning", "Redis cannot be used; publishing goes on")                   \
   X("keys", "redis_back", "info", "It can be used again")                                          \

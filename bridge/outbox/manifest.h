@@ -26,7 +26,7 @@
 struct manifest_entry {
   struct entry_ref ref;
   struct span id, topic, key;
-  bool event_time; /* its record bears the event's own time: no search by time finds it */
+  bool event_time; /* its record carries the event's own time: no search by time finds it */
   bool duplicate;  /* shares the id of another entry of the batch: settled with it, not published;
                       its key is left out */
 };

@@ -26,8 +26,8 @@ struct entry_info {
   const struct json_doc *doc; /* of text; NULL when that is not a JSON object */
   const struct event *event;  /* as read of doc; NULL without one, and of a foreign form */
   uint32_t payload;           /* its node, JSON_NONE: there is none */
-  bool raw;                   /* dead letter that is no JSON object: its bytes are kept as they came
-                                 (store_bytes) */
+  bool raw;          /* dead letter that is not a JSON object: its bytes are kept as they came
+                        (store_bytes) */
   bool foreign_form; /* dead letter in the newer producer's form (bridge/event/CONTRACT.md 2) */
 };
 /* false stops the walk. info and all it points to are valid during the call. */
@@ -109,8 +109,8 @@ void store_replay_all(struct store *s, struct letter *list, size_t count, store_
 void store_purge(struct store *s, struct letter *list, size_t count);
 /* Bytes of a dead letter, at most `most` of them beginning at from; *size is all there are. raw:
  * those of a raw one as they came; else its text, which of a raw one is what the kind tells of it,
- * or empty. ST_NOT_FOUND: it is gone, or (raw) has none; ST_INVALID: it is no dead letter's token.
- * Needs no lock. */
+ * or empty. ST_NOT_FOUND: it is gone, or (raw) has none; ST_INVALID: it is not a dead letter's
+ * token. Needs no lock. */
 MUST_CHECK enum status store_bytes(struct store *s, const char *token, bool raw, uint64_t from,
                                    size_t most, struct buffer *out, uint64_t *size,
                                    struct error *err);

@@ -203,10 +203,10 @@ MUST_CHECK enum status store_done(struct store *s, const struct entry_ref *ref, 
 MUST_CHECK enum status store_sync(struct store *s, struct error *err);
 
 /* Stays pending with attempts, last_error, failed_at (and first_failed_at) set; its arrival is
- * kept. Durable. ST_INVALID: it is no JSON object, which is published or dies. */
+ * kept. Durable. ST_INVALID: it is not a JSON object, which is published or dies. */
 MUST_CHECK enum status store_retry(struct store *s, const struct entry_ref *ref,
                                    const struct failure *why, enum settled *how, struct error *err);
-/* It is a dead letter from now on, with what failed; one that is no JSON object is kept as raw
+/* It is a dead letter from now on, with what failed; one that is not a JSON object is kept as raw
  * bytes (operators.h). A crash leaves it pending or dead, once. Durable. */
 MUST_CHECK enum status store_dead(struct store *s, const struct entry_ref *ref,
                                   const struct failure *why, enum settled *how, struct error *err);

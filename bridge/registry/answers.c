@@ -44,5 +44,5 @@ void registry_judge_words(int code, bool json, int64_t error_code, struct buffer
     buffer_printf(out, " with error_code %lld", (long long)error_code);
   else if (code != 200)
     buffer_add_z(out, " without an error_code");
-  buffer_printf(out, ": %s", code == 200 ? "this is no registry's answer" : remark(code));
+  buffer_printf(out, ": %s", code == 200 ? "this is not a registry's answer" : remark(code));
 }

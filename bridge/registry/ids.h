@@ -4,10 +4,10 @@
  * subject's newest 50 versions. An id is taken only when the registry's text of that id is the same
  * schema as ours, of the same kind. Eight requests at a time, one a subject. What is not registered
  * is asked for again after 30 s; an id that is known is looked at again after an outage and every
- * verify_ms; where it has another schema now, its type stops. Where it is no schema's any more the
- * type goes on with another id, or waits for one; in each case the records that bear the old one
- * are told. Only an answer changes what is known: while the registry cannot be reached known ids
- * serve on, and at a start the remembered ones do.
+ * verify_ms; where it has another schema now, its type stops. Where it is not a schema's any more
+ * the type goes on with another id, or waits for one; in each case the records that carry the old
+ * one are told. Only an answer changes what is known: while the registry cannot be reached known
+ * ids serve on, and at a start the remembered ones do.
  *
  * Whoever encodes reads `struct schema_id` alone. Threads: ids_open, ids_add, ids_start and
  * ids_close by one; the rest by any.
@@ -73,7 +73,7 @@ struct ids_view {
   enum id_state state;
   int64_t id;
   bool wanted; /* events wait for it */
-  bool lost;   /* MISSING: it had an id, which records bear; why tells which */
+  bool lost;   /* MISSING: it had an id, which records carry; why tells which */
   bool retired;
   char why[600];
 };

@@ -1,4 +1,4 @@
-/* An id that is not right any more: another schema's, or none's. Which records bear it is told: of
+/* An id that is not right any more: another schema's, or none's. Which records carry it is told: of
  * this process by their offsets, of an earlier one by the time in which it published.
  * The asking thread, ids.lock held; a crash leaves nothing. */
 #include "bridge/registry/ids_parts.h"
@@ -61,10 +61,11 @@ static void add_records(const struct slot *slot, bool had, int64_t now_us, size_
   else if (slot->looked)
     buffer_printf(out, ". %" PRId64 " records were published under it since %s:", count, since);
   else if (slot->looked_us == TIME_NONE)
-    buffer_printf(
-        out, ". Nobody knows when it was right last; what was published until %s may bear it", now);
+    buffer_printf(out,
+                  ". Nobody knows when it was right last; what was published until %s may carry it",
+                  now);
   else
-    buffer_printf(out, ". What was published from %s, when it was right, to %s bears it", since,
+    buffer_printf(out, ". What was published from %s, when it was right, to %s carries it", since,
                   now);
   if (had && !slot->looked && count)
     buffer_printf(out, "; %" PRId64 " records by this process:", count);
@@ -93,12 +94,13 @@ static void tell(struct ids *ids, const struct slot *slot, const struct finding 
               "registry gives the right one");
   else if (f->state == ID_KNOWN)
     log_write(log, LOG_ERROR, "registry", "id_renumbered", fields,
-              "A schema has another id now: its events go on with it, and records that bear the "
+              "A schema has another id now: its events go on with it, and records that carry the "
               "old one cannot be read by it");
   else
-    log_write(log, LOG_ERROR, "registry", "id_gone", fields,
-              "The id of a schema is none's any more, and the schema is not registered: its events "
-              "wait until it is");
+    log_write(
+        log, LOG_ERROR, "registry", "id_gone", fields,
+        "The id of a schema stands for none any more, and the schema is not registered: its events "
+        "wait until it is");
 }
 
 bool ids_lost(struct ids *ids, struct slot *slot, const struct finding *f) {

@@ -77,7 +77,7 @@ void ids_remember(struct ids *ids);
 void ids_take(struct ids *ids, struct registry *r, struct slot *slot, const struct finding *f);
 void ids_set(struct slot *slot, int64_t id);
 /* ids_lost.c: lock held, before what was found is taken. Is its id not right any more? Then
- * slot->why says so and which records bear it, and so does the log. */
+ * slot->why says so and which records carry it, and so does the log. */
 bool ids_lost(struct ids *ids, struct slot *slot, const struct finding *f);
 
 #endif

@@ -60,7 +60,7 @@ struct item {
   uint8_t fault;            /* enum kafka_fault of its delivery report, within a transaction */
   bool suspected;           /* the worker crashed once while it was in hand: it goes alone */
   bool routed, listed;      /* listed: in relay.ids */
-  bool event_time;          /* its record bears its own time */
+  bool event_time;          /* its record carries its own time */
   bool keyless;             /* its key is its id, for want of the fields */
   bool key_held;            /* it was given back behind an earlier event of its key */
   bool alone;               /* handed over with nothing else in flight: a refusal is its own */

@@ -96,10 +96,9 @@ static enum status parse(struct routing *r, const struct said *said, const struc
     if (st != ST_OK) return st;
   }
   if (count == 0)
-    return error_set(
-        err, ST_INVALID,
-        "%s: no header is named; write NAME=FIELD words, or none where there shall be none",
-        said->key);
+    return error_set(err, ST_INVALID,
+                     "%s: no header is named; write NAME=FIELD words, or none for no headers",
+                     said->key);
   *out = list;
   return ST_OK;
 }

@@ -91,7 +91,7 @@ static enum status of_setting(struct routing *r, const char *key, struct span wo
   if (!fields.len)
     return refuse_key(
         key, word,
-        "no field is named; write none where the event's id shall be the key, and nothing "
+        "no field is named; write none where the event's id is to be the key, and nothing "
         "ordered",
         err);
   struct error why = {0};

@@ -117,7 +117,7 @@ bool routing_topic_use(const struct routing *r, size_t i, struct topic_use *out)
  * end.
  */
 bool routing_pattern(const struct routing *r, size_t i, struct topic_use *out);
-/* May records of that topic bear the times of their events? */
+/* May records of that topic carry the times of their events? */
 bool routing_event_times(const struct routing *r, struct span topic);
 /* The topic of events of that name, aliases too; false: there is none. */
 bool routing_topic_of(const struct routing *r, struct span name, unsigned *topic);

@@ -143,7 +143,7 @@
   X(HTTP_LISTEN, "http.listen", TEXT, "off", 0, 0, 0,                                                                      \
     "", "Control API on TCP, for probes and Prometheus: HOST:PORT, [::1]:PORT, :PORT for every address, or off")           \
   X(HTTP_TOKEN, "http.token", TEXT, "", 0, 0, SETTING_SECRET | SETTING_RELOADABLE,                                         \
-    "", "Requests over TCP that bear it (Authorization: Bearer) may change things; empty means nobody may")                \
+    "", "Requests over TCP that carry it (Authorization: Bearer) may change things; empty means nobody may")                \
   X(HTTP_HOSTS, "http.hosts", TEXT, "", 0, 0, SETTING_RELOADABLE,                                                          \
     "", "Names by which the control API may be asked, in addition to addresses and localhost")                                    \
   X(HEALTH_COMMAND_FAILURES_WARNING, "health.command_failures_warning", NUMBER, "1", 0, 100, SETTING_RELOADABLE,           \

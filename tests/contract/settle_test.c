@@ -97,7 +97,7 @@ RULE(a_batch_may_end_without_rows) {
   assert_true(is_settled(b, 1));
 }
 
-/* What is no JSON object has no place for its attempts: it dies, or it stays. */
+/* What is not a JSON object has no place for its attempts: it dies, or it stays. */
 RULE(a_row_that_stays_keeps_its_batch_open_and_no_other_row) {
   struct box *b = *state;
   struct settling rows[8];

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The worker and the ids of a registry: what waits for one, what goes on without the registry, and that no record bears a wrong one."""
+"""The worker and the ids of a registry: what waits for one, what goes on without the registry, and that no record carries a wrong one."""
 
 import base64
 import json
@@ -212,7 +212,7 @@ class RegistryIds(harness.BusTest):
         self.place(2)
         worker = self.start_worker()
         harness.wait_until(lambda: worker.logs("id_wrong"))
-        self.assertRegex(worker.logs("id_wrong")[0]["error"], r"id 1\. What was published from 20[-:.+T0-9]+, when it was right, to 20[-:.+T0-9]+ bears it$")
+        self.assertRegex(worker.logs("id_wrong")[0]["error"], r"id 1\. What was published from 20[-:.+T0-9]+, when it was right, to 20[-:.+T0-9]+ carries it$")
         harness.wait_until(lambda: any(state == 2 and "order.placed" in text for state, text, _ in self.reasons()))
         self.assertEqual(set(self.published("order.events")), {"e-1"})
         self.assertEqual((worker.stop(), self.pending(), self.dead()), (0, ["e-2.json"], {}))
@@ -253,7 +253,7 @@ class RegistryIds(harness.BusTest):
         self.assertEqual((told["registered"], told["not_needed"]), (3, 1))
         self.assertEqual(self.registry.subjects(), subjects)
         self.assertEqual(self.run_cli("schema", "register", "order.paid", expect=0).stdout(),
-                         "order.paid: not registered, records bear no id of it: they are framed as json\n")
+                         "order.paid: not registered, records carry no id of it: they are framed as json\n")
         self.assertEqual(self.registry.subjects(), subjects)
         asked = len(self.registry.asked)
         for number, name in enumerate(("order.placed", "order.unheard", "order.placed.late", "order.paid.late")):

@@ -1,5 +1,5 @@
 /* An id that was right and is not any more, and a registry that is away: what is told of records
- * that bear it. */
+ * that carry it. */
 #include "tests/unit/registry_run.h"
 
 /* Until it has noticed that nobody answers: nothing is looked at meanwhile. */

@@ -19,7 +19,8 @@ MUST_CHECK enum status inference_add(struct inference *i, const struct json_doc 
                                      uint32_t payload, struct error *err);
 size_t inference_count(const struct inference *i);
 /* The proposal for that event, from what was taken in so far: some lines of JSON, appended to out,
- * and kept for inference_check. ST_INVALID: it is no schema that this release takes, as err says.
+ * and kept for inference_check. ST_INVALID: it is not a schema that this release takes, as err
+ * says.
  */
 MUST_CHECK enum status inference_write(struct inference *i, struct span event, struct buffer *out,
                                        struct error *err);

@@ -5,7 +5,7 @@
 #include "bridge/encoding/reading/schema_reader.h"
 
 #define DOUBLE_WHOLE (INT64_C(1) << 53) /* a double keeps every whole number up to it */
-#define DECIMAL_DIGITS 38               /* more is no money, but an identifier */
+#define DECIMAL_DIGITS 38               /* more is not money, but an identifier */
 
 static struct shape *shape_new(struct arena *arena) {
   struct shape *s = arena_zalloc(arena, sizeof *s);
@@ -52,7 +52,7 @@ static void take_number(struct shape *s, const struct json_doc *doc, uint32_t no
   enum json_whole whole = json_whole(doc, node, &value);
   s->numbers++;
   s->wide |= whole == JSON_WHOLE && (value > INT32_MAX || value < INT32_MIN);
-  s->fraction |= !(doc->nodes[node].flags & JSON_INTEGER); /* 82.0 is no count */
+  s->fraction |= !(doc->nodes[node].flags & JSON_INTEGER); /* 82.0 is not a count */
   s->beyond |= whole == JSON_BEYOND;
   s->rounds |= !json_double(doc, node, &real, &digits) || digits > 17 ||
                (whole == JSON_WHOLE && (value > DOUBLE_WHOLE || value < -DOUBLE_WHOLE));

@@ -73,7 +73,7 @@ static void write_type(const struct type *t, bool named, const struct form *f) {
   }
 }
 
-/* Behind its type, which is no JSON any more: it is compared alone. */
+/* Behind its type, which is not JSON any more: it is compared alone. */
 static void write_logical(const struct type *t, struct buffer *out) {
   if (t->logical == LOGICAL_NONE) return;
   buffer_printf(out, "<%s", logical_name(t->logical));

@@ -29,7 +29,7 @@ struct schema_reader {
 /* ST_INVALID with "line N: " before the words, N of node. */
 enum status schema_reader_fault(struct schema_reader *r, uint32_t node, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
-/* The same for what is no fault; ST_OK, or ST_NO_MEMORY. */
+/* The same for what is not a fault; ST_OK, or ST_NO_MEMORY. */
 MUST_CHECK enum status schema_reader_note(struct schema_reader *r, uint32_t node, const char *fmt,
                                           ...) PRINTF_LIKE(3, 4);
 unsigned schema_reader_line(struct span text, size_t at); /* from 1 */

@@ -93,7 +93,7 @@ struct schema {
   struct span text; /* as it was read, without what others define */
 };
 
-/* What is likely to be a mistake and is no fault: "line 7: ...". */
+/* What is likely to be a mistake and is not a fault: "line 7: ...". */
 struct schema_note {
   const char *text;
   struct schema_note *next;

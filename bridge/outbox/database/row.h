@@ -54,7 +54,7 @@ struct row_entry {
   struct event event;
   enum reason reason;
   struct error words; /* where there is a reason */
-  bool raw;           /* text is no JSON object */
+  bool raw;           /* text is not a JSON object */
 };
 /* All in arena, the nodes too, but for what the row has (its spans must stay). max: an entry of
  * more bytes is too large; 0: none is. ST_NO_MEMORY. */

@@ -177,7 +177,7 @@ struct db_steps {
    * and err names the command; else they are as if empty (db_identity.there false) where none are
    * there, so that whoever inspects finds nothing. ST_INVALID also: what is there cannot be an
    * outbox (say why and the command that
-   * mends it). */
+   * fixes it). */
   enum status (*open)(const char *address, const struct store_options *options, void **impl,
                       struct error *err);
   void (*close)(void *impl); /* gives a claim back, too */

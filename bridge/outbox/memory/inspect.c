@@ -45,7 +45,7 @@ void memory_whereabouts(const void *impl, enum shelf shelf, const char *token, b
   (void)impl, (void)shelf, (void)token, (void)raw, (void)out;
 }
 
-/* Of a dead letter that is no object nothing is told but its bytes. */
+/* Of a dead letter that is not an object nothing is told but its bytes. */
 static bool is_raw(const struct memory_row *r) {
   return r->shelf == SHELF_DEAD && (!r->doc.count || r->doc.nodes[0].type != JSON_OBJECT);
 }

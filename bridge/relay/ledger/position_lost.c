@@ -20,7 +20,7 @@ struct doubt {
   struct table ids;    /* id -> struct manifest_entry */
   struct table seen;   /* ids that the topics hold */
   struct table topics; /* names, terminated: of the manifests and of the routing */
-  struct table whole;  /* those of entries whose records bear the times of their events */
+  struct table whole;  /* those of entries whose records carry the times of their events */
   struct arena arena;  /* theirs */
   int64_t from_ms;
   bool incomplete; /* memory ran out while reading */

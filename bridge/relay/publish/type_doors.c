@@ -44,12 +44,12 @@ static void show_missing(struct relay *r, const struct ids_view *v) {
   show(r, v->event, false, reason, remedy);
 }
 
-/* Records bear an id that is no schema's now. */
+/* Records carry an id that is not a schema's now. */
 static void show_lost(struct relay *r, const struct ids_view *v) {
   char remedy[400];
   snprintf(remedy, sizeof remedy,
            "Was the registry reset? Restore it, or: busbridge schema register %.200s; records that "
-           "bear the old id cannot be read by it",
+           "carry the old id cannot be read by it",
            v->event);
   show(r, v->event, true, v->why, remedy);
 }

@@ -85,7 +85,7 @@ static void first_reason(void *ctx, const struct incompatible *i) {
   if (!words->len) buffer_printf(words, "%.*s: %s", SPAN_ARGS(i->path), i->words);
 }
 
-/* A text that is no schema (somebody else wrote the note) says nothing. */
+/* A text that is not a schema (somebody else wrote the note) says nothing. */
 static enum status compare_with(struct changes *c, const struct line *was,
                                 const struct catalog_schema *now, struct error *err) {
   struct schema *old = NULL;

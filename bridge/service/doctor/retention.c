@@ -1,6 +1,6 @@
-/* Topics whose records bear the times of their events: what waits may be older than the topic keeps
- * anything, and would be removed as soon as it is there. Bounded: the oldest entries.
- * One thread; a crash leaves nothing. */
+/* Topics whose records carry the times of their events: what waits may be older than the topic
+ * keeps anything, and would be removed as soon as it is there. Bounded: the oldest entries. One
+ * thread; a crash leaves nothing. */
 #include "bridge/base/text/words.h"
 #include "bridge/service/doctor/parts.h"
 
@@ -29,7 +29,7 @@ static void judge_topic(struct doctor *d, const char *topic, int64_t age_ms) {
     return;
   doctor_found(
       d, "retention", REPORT_WARNING,
-      "%s keeps records for %s, and what waits for it is up to %s old: its records bear the "
+      "%s keeps records for %s, and what waits for it is up to %s old: its records carry the "
       "times of their events",
       topic, duration_text(kept_ms, kept), duration_text(age_ms, age));
   cluster_command(&d->plan.kafka, "kafka-configs.sh", &command);

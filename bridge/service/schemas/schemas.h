@@ -76,7 +76,7 @@ MUST_CHECK enum status schemas_diff(const struct schemas *s, const struct schema
 MUST_CHECK enum status schemas_diff_frozen(const struct schemas *s, struct span only,
                                            struct buffer *json, struct error *err);
 /* The same of two files alone, whichever events they are of: "event" is the name of the newer file.
- * ST_INVALID: one is no schema, or names types of other files. */
+ * ST_INVALID: one is not a schema, or names types of other files. */
 MUST_CHECK enum status schemas_diff_files(const char *before, const char *now, struct buffer *json,
                                           struct error *err);
 /* schema_infer.c: a schema for an event, from the payloads of that name in the outbox (which:

@@ -78,7 +78,7 @@ static enum status resolve(void *ctx, int64_t id, struct buffer *text, struct er
   asked->until_ms = now_ms + ASKED_AGAIN_MS;
   enum registry_said said = registry_by_id(t->registry, id, &found, &asked->why);
   if (said == REGISTRY_GIVEN) {
-    error_set(&asked->why, ST_INVALID, "what the registry has under the id %lld is no schema",
+    error_set(&asked->why, ST_INVALID, "what the registry has under the id %lld is not a schema",
               (long long)id);
     buffer_add(text, found.text);
     return buffer_status(text, err);

@@ -204,7 +204,7 @@ static bool beginnings_kept(struct verify *v, const struct suspects *missing) {
   return true;
 }
 
-/* Does any of them bear the event's own time? No time tells then where to look. */
+/* Does any of them carry the event's own time? No time tells then where to look. */
 static bool times_of_events(const struct verify *v) {
   struct span key;
   void *value;

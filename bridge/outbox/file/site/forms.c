@@ -30,7 +30,7 @@ static bool number_at(struct span text, uint64_t *number) {
   return number_parse((struct span){text.ptr, digits}, UINT64_MAX, number);
 }
 
-/* What cannot be read, and what is no file of ours, is told by whoever needs it. */
+/* What cannot be read, and what is not a file of ours, is told by whoever needs it. */
 static enum status check_file(int folder, const char *name, size_t form, struct error *err) {
   char head[80];
   uint64_t number;

@@ -418,7 +418,7 @@ static enum status cleared_away(struct state *s, const char *name, struct error 
 
 /* S16. It lies in tmp before the lock is looked at: a worker that stands still behind that look,
  * and wakes when another one has the outbox, finds it cleared away and replaces nothing. Its name
- * is no other's, though in containers all have one pid. */
+ * is not another's, though in containers all have one pid. */
 enum status state_replace(struct state *s, const char *name, struct span content,
                           struct error *err) {
   char tmp[300];
