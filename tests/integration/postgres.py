@@ -2,7 +2,7 @@
 """A real PostgreSQL of Debian's package, and a pgbouncer before it, for tests: on free loopback ports and a socket of their own, in a folder
 of their own.
 
-    postgres.py start FILE    start a server (without fsync: it is never killed), write {"dir", "port", "pid", "version", "url"} to FILE
+    postgres.py start FILE    start a server (without fsync: it is never killed), write {"dir", "port", "pid", "version", "url", "psql"} to FILE
                               as JSON, return when it answers
     postgres.py stop FILE     end that server and remove its folder
     postgres.py serve         likewise, but written to standard output, and until standard input ends
@@ -161,7 +161,7 @@ class Server:
         return done.stdout.strip()
 
     def migrate(self, database="postgres", schema="busbridge", application="application", relay="relay"):
-        """An outbox, as deploy's own SQL makes it, and its two roles."""
+        """An outbox, as our own SQL makes it, and its two roles."""
         for file in sorted(SQL.glob("[0-9]*.sql")):
             self.sql(file.read_text(), database=database, schema=schema)
         self.sql((SQL / "roles.sql").read_text(), database=database, schema=schema, application=application, relay=relay)
@@ -218,21 +218,30 @@ class Pooler:
         self.dir = self.process = self.port = None
 
     @staticmethod
-    def program():
-        """The installed one, else that which tests/tools/fetch took out of its package with its libraries."""
-        fetched = cache_folder() / "pgbouncer"
+    def fetched():
+        """None: it is installed. Else the folder where tests/tools/fetch put the program out of its package, with its libraries."""
+        folder = cache_folder() / "pgbouncer"
         if shutil.which("pgbouncer"):
-            return "pgbouncer", {}
-        if (fetched / "pgbouncer").exists():
-            return str(fetched / "pgbouncer"), {"LD_LIBRARY_PATH": str(fetched)}
+            return None
+        if (folder / "pgbouncer").exists():
+            return folder
         raise Unavailable("there is no pgbouncer (tests/tools/fetch pgbouncer)")
+
+    def _program(self):
+        """The cache may be nobody else's to look into: a copy of it is run."""
+        fetched = self.fetched()
+        if fetched is None:
+            return "pgbouncer", {}
+        shutil.copytree(fetched, self.dir / "program")
+        os.chmod(self.dir / "program", 0o755)
+        return str(self.dir / "program/pgbouncer"), {"LD_LIBRARY_PATH": str(self.dir / "program")}
 
     def url(self, user, database="postgres"):
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     def start(self):
-        program, environment = self.program()
         self.dir, self.port = own_folder("pgbouncer"), free_port()
+        program, environment = self._program()
         (self.dir / "users").write_text("".join(f'"{user}" ""\n' for user in self.users))
         (self.dir / "ini").write_text(
             f"[databases]\n* = host=127.0.0.1 port={self.server.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\n"
@@ -257,12 +266,14 @@ class Pooler:
 
 
 def facts(server):
-    return {"dir": str(server.dir), "port": server.port, "pid": server.process.pid, "version": server.version, "url": server.url()}
+    return {"dir": str(server.dir), "port": server.port, "pid": server.process.pid, "version": server.version, "url": server.url(),
+            "psql": str(server.bin / "psql")}
 
 
 def serve():
     """A server as long as standard input is open: it ends with whoever asked for it, however that ends."""
     with Server(fsync=False) as server:
+        server.migrate()
         print(json.dumps(facts(server)), flush=True)
         sys.stdin.read()
 
@@ -282,7 +293,7 @@ def command_start(file):
     command_stop(file)  # what an interrupted run left
     server = Server(fsync=False)
     try:
-        server.start()
+        server.start().migrate()
     except BaseException:
         server.close()
         raise

@@ -10,7 +10,7 @@ import harness
 import postgres
 
 INSERT = "INSERT INTO busbridge.outbox (name, key, payload) VALUES ('episode.created', 'e1', '{}');"
-TABLES = ("outbox", "lane", "worker", "batch", "attempt", "dead", "state")
+TABLES = ("outbox", "lane", "batch", "attempt", "dead", "text", "due", "state")
 
 
 class RolesTest(unittest.TestCase):
@@ -69,11 +69,11 @@ class RolesTest(unittest.TestCase):
         self.server.sql(INSERT, user="application")
         before = self.server.sql("SELECT * FROM busbridge.outbox")
         self.server.sql("WITH d AS (DELETE FROM busbridge.outbox RETURNING *) INSERT INTO busbridge.dead "
-                        "SELECT d.*, 'schema_mismatch', 'x', NULL, NULL, 1, NULL, now() FROM d", user="relay")
+                        "SELECT d.*, 'schema_mismatch', 'x', 0, NULL, 1, NULL, 1, 1 FROM d", user="relay")
         self.assertEqual(self.server.sql("SELECT count(*) FROM busbridge.outbox"), "0")
         self.server.sql("WITH d AS (DELETE FROM busbridge.dead RETURNING *) INSERT INTO busbridge.outbox "
-                        "(seq, id, name, key, payload, headers, created_at) OVERRIDING SYSTEM VALUE "
-                        "SELECT seq, id, name, key, payload, headers, created_at FROM d", user="relay")
+                        "(seq, id, name, key, payload, headers, created_at, arrived_at) OVERRIDING SYSTEM VALUE "
+                        "SELECT seq, id, name, key, payload, headers, created_at, arrived_at FROM d", user="relay")
         self.assertEqual(self.server.sql("SELECT * FROM busbridge.outbox"), before)
 
     def test_roles_that_had_more_have_no_more_afterwards(self):

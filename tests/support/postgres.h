@@ -88,6 +88,19 @@ static inline int postgres_begin(void) {
   return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : 1;
 }
 
+/* Tables of an outbox in a schema of that name, with the roles application and relay. */
+static inline void postgres_make(const char *schema) {
+  char command[2000], psql[300];
+  const char *at = postgres_fact("psql"), *sql = SOURCE_ROOT "/schemas/sql/postgres";
+  snprintf(psql, sizeof psql, "%.*s", (int)strcspn(at, "\""), at);
+  snprintf(command, sizeof command,
+           "'%s' -X -q -1 -v ON_ERROR_STOP=1 -v schema='%s' -v application=application "
+           "-v relay=relay -f %s/001_outbox.sql -f %s/roles.sql "
+           "postgresql://postgres@127.0.0.1:%d/postgres >/dev/null",
+           psql, schema, sql, sql, postgres.port);
+  if (system(command) != 0) abort();
+}
+
 /* What stands behind "postgresql:" of a url; more: "?name=value", or empty. */
 static inline void postgres_address(char *out, size_t size, const char *user, const char *database,
                                     const char *more) {

@@ -142,11 +142,11 @@ CASE(each_code_has_its_meaning) {
               {"25006", PG_READ_ONLY, ST_UNAVAILABLE},
               {"53100", PG_DISK_FULL, ST_NO_SPACE},
               {"28P01", PG_LOGIN, ST_DENIED},
-              {"3D000", PG_NO_DATABASE, ST_NOT_FOUND},
+              {"3D000", PG_NO_DATABASE, ST_INVALID},
               {"42501", PG_NO_RIGHT, ST_DENIED},
-              {"42P01", PG_NOT_MIGRATED, ST_NOT_FOUND},
+              {"42P01", PG_NOT_MIGRATED, ST_INVALID},
               {"22P02", PG_BAD_DATA, ST_INVALID},
-              {"23505", PG_TWICE, ST_EXISTS},
+              {"23505", PG_TWICE, ST_IO},
               {"XX001", PG_DAMAGED, ST_IO},
               {"0A000", PG_OTHER, ST_IO}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

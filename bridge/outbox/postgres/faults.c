@@ -55,10 +55,10 @@ static const struct {
     [PG_DISK_FULL] = {ST_NO_SPACE, "free space on the disk of the database"},
     [PG_OUT_OF_MEMORY] = {ST_UNAVAILABLE, ""},
     [PG_LOGIN] = {ST_DENIED, "see role and password of outbox.url, and pg_hba.conf of the server"},
-    [PG_NO_DATABASE] = {ST_NOT_FOUND, "see the name of the database in outbox.url"},
+    [PG_NO_DATABASE] = {ST_INVALID, "see the name of the database in outbox.url"},
     [PG_NO_RIGHT] = {ST_DENIED, "run schemas/sql/postgres/roles.sql for that role"},
-    [PG_NOT_MIGRATED] = {ST_NOT_FOUND, "run the SQL of schemas/sql/postgres that is not done yet"},
-    [PG_TWICE] = {ST_EXISTS, ""},
+    [PG_NOT_MIGRATED] = {ST_INVALID, "run the SQL of schemas/sql/postgres that is not done yet"},
+    [PG_TWICE] = {ST_IO, ""},
     [PG_BAD_DATA] = {ST_INVALID, ""},
     [PG_DAMAGED] = {ST_IO, "restore the table, or REINDEX it; the server's log names it"},
     [PG_OTHER] = {ST_IO, ""}};

@@ -5,7 +5,16 @@
 #include <endian.h>
 #include <libpq-fe.h>
 
-enum { BOOL = 16, BYTEA = 17, INT8 = 20, TEXT = 25, INT8S = 1016, TEXTS = 1009, TIME = 1184 };
+enum {
+  BOOL = 16,
+  BYTEA = 17,
+  INT8 = 20,
+  TEXT = 25,
+  BLOBS = 1001,
+  INT8S = 1016,
+  TEXTS = 1009,
+  TIME = 1184
+};
 #define EPOCH_US (INT64_C(946684800) * 1000000) /* 2000-01-01 */
 
 static void add(struct pg_args *a, unsigned type, const char *value, size_t len) {
@@ -68,24 +77,35 @@ static void end_list(struct pg_args *a, unsigned type, const struct buffer *keep
 }
 
 void pg_add_numbers(struct pg_args *a, struct buffer *keep, const int64_t *list, size_t count) {
-  begin_list(keep, INT8, false, count);
+  bool nulls = false;
+  for (size_t i = 0; i < count; i++) nulls |= list[i] == TIME_NONE;
+  begin_list(keep, INT8, nulls, count);
   for (size_t i = 0; i < count; i++) {
     uint64_t big = htobe64((uint64_t)list[i]);
-    put32(keep, sizeof big);
-    buffer_append(keep, &big, sizeof big);
+    put32(keep, list[i] == TIME_NONE ? UINT32_MAX : sizeof big);
+    if (list[i] != TIME_NONE) buffer_append(keep, &big, sizeof big);
   }
   end_list(a, INT8S, keep);
 }
 
-void pg_add_texts(struct pg_args *a, struct buffer *keep, const struct span *list, size_t count) {
+static void add_spans(struct pg_args *a, unsigned type, unsigned element, struct buffer *keep,
+                      const struct span *list, size_t count) {
   bool nulls = false;
   for (size_t i = 0; i < count; i++) nulls |= !list[i].ptr;
-  begin_list(keep, TEXT, nulls, count);
+  begin_list(keep, element, nulls, count);
   for (size_t i = 0; i < count; i++) {
     put32(keep, list[i].ptr ? list[i].len : UINT32_MAX);
     if (list[i].ptr) buffer_add(keep, list[i]);
   }
-  end_list(a, TEXTS, keep);
+  end_list(a, type, keep);
+}
+
+void pg_add_texts(struct pg_args *a, struct buffer *keep, const struct span *list, size_t count) {
+  add_spans(a, TEXTS, TEXT, keep, list, count);
+}
+
+void pg_add_blobs(struct pg_args *a, struct buffer *keep, const struct span *list, size_t count) {
+  add_spans(a, BLOBS, BYTEA, keep, list, count);
 }
 
 /* ---- out of an answer ---- */
@@ -110,6 +130,10 @@ int64_t pg_number(const struct pg_result *r, int row, int column) {
   int64_t n = (signed char)s.ptr[0];
   for (size_t i = 1; i < s.len; i++) n = n * 256 + (unsigned char)s.ptr[i];
   return n;
+}
+
+int64_t pg_number_or(const struct pg_result *r, int row, int column, int64_t null) {
+  return PQgetisnull(r, row, column) ? null : pg_number(r, row, column);
 }
 
 int64_t pg_time_us(const struct pg_result *r, int row, int column) {

@@ -11,48 +11,48 @@ CREATE TABLE :"schema".outbox (
   payload    pg_catalog.json NOT NULL, -- json: checked when it is inserted, its bytes as they were written; jsonb changes them
   headers    pg_catalog.json,
   created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(), -- now() would be the transaction's start
+  arrived_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(), -- no application chooses it
   slot       pg_catalog.int2 NOT NULL GENERATED ALWAYS AS
              ((pg_catalog.hashtextextended(key, 0) OPERATOR(pg_catalog.&) 255)::pg_catalog.int2) STORED
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 
--- One row for each lane: whose it is, until when. token: of this claim alone. A number would be given again where the
--- server lost the claim with its last commits.
+-- What follows is the relay's own. Names that end in _us are microseconds since 1970 UTC.
+
+-- Whose it is, until when. token: of this claim alone; a number would be given again where the server lost the claim with
+-- its last commits. changes: moved by each step that has to be durable, so that it is waited for whatever else it finds done.
 CREATE TABLE :"schema".lane (
   lane        pg_catalog.int2 PRIMARY KEY,
   owner       pg_catalog.text,
   token       pg_catalog.text,
   epoch       pg_catalog.int8 NOT NULL DEFAULT 0,
-  lease_until pg_catalog.timestamptz NOT NULL DEFAULT '-infinity'
+  claimed_at  pg_catalog.timestamptz,
+  lease_until pg_catalog.timestamptz NOT NULL DEFAULT '-infinity',
+  changes     pg_catalog.int8 NOT NULL DEFAULT 0
 ) WITH (fillfactor = 20);
 
-CREATE TABLE :"schema".worker (
-  worker  pg_catalog.text PRIMARY KEY,
-  host    pg_catalog.text,
-  version pg_catalog.text,
-  seen    pg_catalog.timestamptz NOT NULL
-) WITH (fillfactor = 20);
-
--- Manifests. entries: binary, for each row its seq (less that of the one before), id, topic's number, and whether it is a duplicate.
+-- Lists of batches: written before Kafka is told, kept until they are settled.
 CREATE TABLE :"schema".batch (
-  lane    pg_catalog.int2,
-  n       pg_catalog.int8,
-  digest  pg_catalog.bytea NOT NULL,
-  before  pg_catalog.bytea NOT NULL,
-  epoch   pg_catalog.int8 NOT NULL,
+  lane    pg_catalog.int2 NOT NULL,
+  n       pg_catalog.int8 NOT NULL,
+  digest  pg_catalog.text NOT NULL,
+  before  pg_catalog.text NOT NULL,
+  nonce   pg_catalog.bytea NOT NULL,
   made_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   settled pg_catalog.bool NOT NULL DEFAULT false,
   entries pg_catalog.bytea NOT NULL,
-  PRIMARY KEY (lane, n)
+  PRIMARY KEY (lane, n, digest)
 );
 
--- What failed and is tried again: the rows of the application are never updated.
+-- Notes of rows that were refused. The application's table is never updated.
 CREATE TABLE :"schema".attempt (
-  seq             pg_catalog.int8 PRIMARY KEY,
+  seq             pg_catalog.int8 NOT NULL,
   id              pg_catalog.text NOT NULL,
   attempts        pg_catalog.int4 NOT NULL,
   last_error      pg_catalog.text,
-  first_failed_at pg_catalog.timestamptz,
-  failed_at       pg_catalog.timestamptz
+  first_failed_us pg_catalog.int8,
+  failed_us       pg_catalog.int8,
+  since_us        pg_catalog.int8,
+  PRIMARY KEY (seq, id)
 );
 
 -- Dead letters. seq is kept, so that one that is replayed has its place again; with the id, because after a failover a sequence
@@ -61,15 +61,35 @@ CREATE TABLE :"schema".dead (
   LIKE :"schema".outbox,
   reason          pg_catalog.text NOT NULL,
   error           pg_catalog.text,
-  error_code      pg_catalog.int4,
+  error_code      pg_catalog.int4 NOT NULL,
   topic           pg_catalog.text,
-  attempts        pg_catalog.int4,
-  first_failed_at pg_catalog.timestamptz,
-  failed_at       pg_catalog.timestamptz NOT NULL,
+  attempts        pg_catalog.int4 NOT NULL,
+  first_failed_us pg_catalog.int8,
+  failed_us       pg_catalog.int8,
+  since_us        pg_catalog.int8,
   PRIMARY KEY (seq, id)
 );
+CREATE INDEX dead_id ON :"schema".dead (id);
 
--- Small texts by name: the outbox's id, Kafka's cluster, the pause; and 'migration', the number of the last of these files.
+-- Small texts by name: notes, selections, the list of what people changed. part: where it stands in the text. mark: of the
+-- call that appended it, which may come twice.
+CREATE TABLE :"schema".text (
+  name  pg_catalog.text NOT NULL,
+  part  pg_catalog.int8 NOT NULL,
+  mark  pg_catalog.text,
+  bytes pg_catalog.bytea NOT NULL,
+  PRIMARY KEY (name, part)
+);
+
+-- Keys that Redis has yet to be told.
+CREATE TABLE :"schema".due (
+  n     pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  id    pg_catalog.bytea NOT NULL,
+  place pg_catalog.bytea NOT NULL
+);
+CREATE INDEX due_id ON :"schema".due (id);
+
+-- migration: the number of the last of these scripts. id: of the outbox, given when it is first opened to be changed.
 CREATE TABLE :"schema".state (
   name  pg_catalog.text PRIMARY KEY,
   value pg_catalog.text NOT NULL

@@ -1,0 +1,97 @@
+/* Statements as they are sent: our tables with their schema, everything else with PostgreSQL's.
+ * Any thread; a crash leaves a statement done or not. */
+#include "bridge/outbox/postgres/postgres.h"
+
+/* '#outbox' stands within quotes, which are doubled there. */
+static void add_quoted(struct buffer *out, const char *schema) {
+  for (; *schema; schema++) {
+    if (*schema == '\'') buffer_add_char(out, '\'');
+    buffer_add_char(out, *schema);
+  }
+}
+
+static enum status write_out(const struct postgres *p, const char *sql, struct buffer *out,
+                             struct error *err) {
+  for (const char *at = sql; *at; at++) switch (*at) {
+    case '@': buffer_printf(out, "%s.", p->schema); break;
+    case '#': add_quoted(out, p->schema), buffer_add_char(out, '.'); break;
+    case '^': buffer_add_z(out, "pg_catalog."); break;
+    case '{': buffer_add_z(out, "OPERATOR(pg_catalog."); break;
+    case '}': buffer_add_char(out, ')'); break;
+    default: buffer_add_char(out, *at);
+    }
+  return buffer_status(out, err);
+}
+
+enum status pg_step(struct postgres *p, enum db_side side, const char *sql,
+                    const struct pg_args *args, struct pg_answer *answer, struct error *err) {
+  struct pg_answer unwanted = {0};
+  struct buffer text = {0};
+  enum status st = write_out(p, sql, &text, err);
+  if (answer) *answer = unwanted;
+  if (st == ST_OK)
+    st = pg_ask(p->sides[side], buffer_z(&text), args, answer ? answer : &unwanted, err);
+  pg_answer_release(&unwanted);
+  buffer_release(&text);
+  return st;
+}
+
+enum status pg_step_each(struct postgres *p, enum db_side side, const char *sql,
+                         const struct pg_args *args, pg_each_fn each, void *ctx,
+                         struct error *err) {
+  struct buffer text = {0};
+  enum status st = write_out(p, sql, &text, err);
+  if (st == ST_OK) st = pg_ask_each(p->sides[side], buffer_z(&text), args, each, ctx, err);
+  buffer_release(&text);
+  return st;
+}
+
+enum status pg_durable(const struct pg_answer *a, struct error *err) {
+  if (!a->not_durable) return ST_OK;
+  return error_set(err, ST_UNAVAILABLE,
+                   "PostgreSQL did not wait for its synchronous standby: what it committed may be "
+                   "lost with it; bring the standby back, or take it out of "
+                   "synchronous_standby_names");
+}
+
+enum status pg_busy(const struct postgres *p, struct span owner, int64_t since_us,
+                    struct error *err) {
+  char since[TIME_TEXT];
+  struct span host = owner, pid = span_until(&host, '@');
+  return error_set(err, ST_BUSY,
+                   "the outbox %s is held by pid %.*s on %.*s since %s; stop that worker, or wait "
+                   "until its lease has run out",
+                   p->address.shown, SPAN_ARGS(pid), SPAN_ARGS(host), time_format(since_us, since));
+}
+
+static enum status not_ours(struct postgres *p, struct error *err) {
+  struct pg_answer a;
+  enum status st = pg_step(p, SIDE_WRITING, "SELECT owner, claimed_at FROM @lane WHERE lane {=} 0",
+                           NULL, &a, err);
+  if (st != ST_OK) return st;
+  if (pg_rows(a.rows) && !pg_is_null(a.rows, 0, 0))
+    st = pg_busy(p, pg_span(a.rows, 0, 0), pg_time_us(a.rows, 0, 1), err);
+  else
+    st = error_set(err, ST_BUSY, "the outbox %s is not held by this worker any more",
+                   p->address.shown);
+  pg_answer_release(&a);
+  return st;
+}
+
+enum status pg_owner_step(struct postgres *p, const char *sql, const struct pg_args *args,
+                          bool durable, struct pg_answer *answer, struct error *err) {
+  if (!*p->token) return not_ours(p, err);
+  enum status st = pg_step(p, SIDE_WRITING, sql, args, answer, err);
+  if (st != ST_OK) return st;
+  bool ours = pg_rows(answer->rows) && pg_number(answer->rows, 0, 0);
+  if (!ours) st = not_ours(p, err);
+  if (ours && durable) st = pg_durable(answer, err);
+  if (st != ST_OK) pg_answer_release(answer);
+  return st;
+}
+
+struct pg_args pg_owner_args(const struct postgres *p) {
+  struct pg_args args = {0};
+  pg_add_text(&args, span_of(p->token));
+  return args;
+}
