@@ -272,6 +272,7 @@ def facts(server):
 
 def serve():
     """A server as long as standard input is open: it ends with whoever asked for it, however that ends."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # who ends a test that hangs ends its whole group
     with Server(fsync=False) as server:
         server.migrate()
         print(json.dumps(facts(server)), flush=True)
