@@ -22,6 +22,8 @@ struct entry_ref {
   struct span id;     /* empty: it has none */
   uint64_t content;   /* event_content of what was read, 0 = not known */
   int64_t arrived_ns; /* wall time, kept by every move: the order of arrival */
+  uint64_t number; /* of a kind whose entries have one, 1 and up: then this is the order of arrival,
+                      whatever the times say, and kept by every move. 0: it has none */
   int64_t since_ms; /* wall time: as it is, it was not there before; what Kafka holds of an earlier
                        time is of another one */
   uint64_t own[4];  /* the store's own, opaque: which version of it was read; all 0: not known */

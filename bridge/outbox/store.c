@@ -11,8 +11,8 @@
 /* The kinds of outbox, by the scheme of outbox.url. To add one: its ops table here, its row in
  * box_kinds of tests/support/box.h. */
 static const struct store_ops *const kinds[] = {&store_file_ops, &store_memory_ops,
-                                                &store_polled_ops};
-static const char *const later[] = {"sqlite", "postgresql"};
+                                                &store_polled_ops, &store_sqlite_ops};
+static const char *const later[] = {"postgresql"};
 
 struct store {
   const struct store_ops *ops;
@@ -47,7 +47,8 @@ static enum status choose(const char *url, const struct store_ops **ops, const c
     }
   for (size_t i = 0; i < sizeof later / sizeof *later; i++)
     if (span_is(scheme, later[i]))
-      return error_set(err, ST_UNSUPPORTED, "outbox.url: the %s outbox comes later; use file:DIR",
+      return error_set(err, ST_UNSUPPORTED,
+                       "outbox.url: the %s outbox comes later; use file:DIR or sqlite:FILE",
                        later[i]);
   /* a url may hold a password: only its scheme is shown */
   return error_set(err, ST_INVALID, "outbox.url: unknown kind of outbox \"%.*s\"; use file:DIR",

@@ -20,12 +20,12 @@
  * one that is not in hand, looks once more that it is still there, unless it read it just now and
  * nothing else was taken into hand since.
  *
- * Order: a scan gives entries in order of arrival (entry_ref.arrived_ns), those of one time as
- * traits.order says, and live notices follow in the order they were told. The rules, S1 on, are in
- * rules.h; README.md beside it names the tests that hold them. Each scan from the start has
- * a GENERATION number, 1 and up; entries carry the number of the scan that was current when they
- * were handed out. Whoever needs what it gave back in order again asks for store_rescan_settled:
- * what is in hand when its turn comes is passed over by that scan.
+ * Order: a scan gives entries in order of arrival (entry_ref.number where it has one, else
+ * arrived_ns), those of one time as traits.order says, and live notices follow in the order they
+ * were told. The rules, S1 on, are in rules.h; README.md beside it names the tests that hold them.
+ * Each scan from the start has a GENERATION number, 1 and up; entries carry the number of the scan
+ * that was current when they were handed out. Whoever needs what it gave back in order again asks
+ * for store_rescan_settled: what is in hand when its turn comes is passed over by that scan.
  *
  * Threads: store_next, store_follow and store_wait on one thread (the reader);
  * store_settle/done/retry/dead/sync/release on any one other thread at the same time (the

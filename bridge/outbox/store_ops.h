@@ -96,6 +96,6 @@ struct store_ops {
   enum status (*batch_settle)(void *, const struct manifest_name *, struct error *);
   enum status (*batch_remove)(void *, const struct manifest_name *, struct error *);
 };
-extern const struct store_ops store_file_ops, store_memory_ops, store_polled_ops;
+extern const struct store_ops store_file_ops, store_memory_ops, store_sqlite_ops, store_polled_ops;
 
 #endif

@@ -7,6 +7,7 @@
 #include "tests/support/folder.h"
 #include "tests/support/test.h"
 
+#include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,6 +50,41 @@ static inline void box_wait_a_little(const char *address) {
   usleep(1); /* times are in microseconds */
 }
 
+/* As an application makes one. */
+static inline void box_make_database(char *address, size_t size) {
+  sqlite3 *db = NULL;
+  folder_make(address, size, "store");
+  snprintf(address + strlen(address), size - strlen(address), "/app.db");
+  assert_int_equal(sqlite3_open(address, &db), SQLITE_OK);
+  assert_int_equal(sqlite3_exec(db, "PRAGMA journal_mode=WAL", NULL, NULL, NULL), SQLITE_OK);
+  sqlite3_close(db);
+}
+static inline void box_remove_database(const char *address) {
+  char folder[220];
+  snprintf(folder, sizeof folder, "%.*s", (int)(strlen(address) - strlen("/app.db")), address);
+  folder_remove(folder);
+}
+static inline bool box_remove_bare_database(const char *address) {
+  sqlite3 *db = NULL;
+  assert_int_equal(sqlite3_open(address, &db), SQLITE_OK);
+  bool made = sqlite3_exec(db, "SELECT 1 FROM busbridge_state", NULL, NULL, NULL) == SQLITE_OK;
+  sqlite3_close(db);
+  char lock[240];
+  snprintf(lock, sizeof lock, "%s.busbridge-lock", address);
+  made |= access(lock, F_OK) == 0;
+  box_remove_database(address);
+  return !made;
+}
+static inline void box_remove_lock_beside(const char *address) {
+  char lock[240];
+  snprintf(lock, sizeof lock, "%s.busbridge-lock", address);
+  assert_int_equal(unlink(lock), 0);
+}
+static inline void box_wait_a_tick(const char *address) {
+  (void)address;
+  usleep(2000); /* times are in milliseconds */
+}
+
 static const struct box_kind box_kinds[] = {
     {"file", box_make_folder, box_remove_folder, box_remove_bare_folder, box_remove_lock_file,
      folder_tick},
@@ -56,7 +92,9 @@ static const struct box_kind box_kinds[] = {
      box_wait_a_little},
     /* the same without a word of arrivals */
     {"polled", box_make_name, store_memory_forget, box_forget_bare, store_memory_unlock,
-     box_wait_a_little}};
+     box_wait_a_little},
+    {"sqlite", box_make_database, box_remove_database, box_remove_bare_database,
+     box_remove_lock_beside, box_wait_a_tick}};
 #define BOX_KINDS (sizeof box_kinds / sizeof *box_kinds)
 
 static inline const struct box_kind *box_kind_of(const char *scheme) {
@@ -108,6 +146,13 @@ static inline void box_restart(struct box *b) {
   box_start(b);
 }
 
+/* Ready to be opened, as busbridge outbox init makes it. */
+static inline void box_prepare(struct box *b) {
+  struct store_preparation p = {.clock = &clock_system, .fresh = true};
+  OK(store_prepare(b->url, &p, &b->err));
+  buffer_release(&p.steps);
+}
+
 static inline struct box *box_new(const char *scheme) {
   struct box *b = calloc(1, sizeof *b);
   b->kind = box_kind_of(scheme);
@@ -115,6 +160,7 @@ static inline struct box *box_new(const char *scheme) {
   snprintf(b->url, sizeof b->url, "%s:%s", scheme, b->dir);
   b->options = (struct store_options){.create = true, .clock = &clock_system};
   b->config = (struct store_config){.settle_ms = 30, .max_entry_bytes = 1 << 20, .window = 1000};
+  box_prepare(b);
   box_start(b);
   return b;
 }

@@ -17,6 +17,7 @@ struct hold {
   struct span name;  /* of the table: topic and key */
   struct span topic, key, id, file;
   int64_t arrived_ns, created_us;
+  uint64_t number; /* entry_ref.number */
   unsigned missed; /* looks in a row that did not find it */
   bool gone;
   char bytes[];
@@ -44,13 +45,13 @@ static struct span keep_text(char **at, struct span text) {
 }
 
 static struct hold *make_hold(struct span topic, struct span key, struct span id, struct span file,
-                              int64_t arrived_ns, int64_t created_us) {
+                              int64_t arrived_ns, int64_t created_us, uint64_t number) {
   char room[KEY_MOST];
   struct span name = name_of(topic, key, room);
   struct hold *one = malloc(sizeof *one + name.len + topic.len + key.len + id.len + file.len + 5);
   if (!one) return NULL;
   char *at = one->bytes;
-  *one = (struct hold){.arrived_ns = arrived_ns, .created_us = created_us};
+  *one = (struct hold){.arrived_ns = arrived_ns, .created_us = created_us, .number = number};
   one->name = keep_text(&at, name);
   one->topic = keep_text(&at, topic);
   one->key = keep_text(&at, key);
@@ -108,9 +109,10 @@ void holds_add(struct relay *r, const struct item *item) {
   mutex_lock(&r->lock);
   struct hold *before = hold_of(h, topic, item->key, item->id);
   bool known = before != NULL, full = !known && h->count >= HOLDS_MOST;
-  struct hold *one = known || full ? NULL
-                                   : make_hold(topic, item->key, item->id, item->ref.label,
-                                               item->ref.arrived_ns, item->created_us);
+  struct hold *one = known || full
+                         ? NULL
+                         : make_hold(topic, item->key, item->id, item->ref.label,
+                                     item->ref.arrived_ns, item->created_us, item->ref.number);
   if (known) before->gone = false;
   bool ok = known || (one && put_hold(h, one));
   bool say = !ok && (!full || !h->full);
@@ -124,6 +126,7 @@ void holds_add(struct relay *r, const struct item *item) {
 /* As a scan orders them. */
 static bool is_before(const struct hold *one, const struct item *item) {
   int64_t arrived_ns = item->ref.arrived_ns;
+  if (one->number && item->ref.number) return one->number < item->ref.number;
   if (one->arrived_ns != arrived_ns) return one->arrived_ns < arrived_ns;
   if (one->created_us != item->created_us) return one->created_us < item->created_us;
   return span_cmp(one->file, item->ref.label) < 0;
@@ -210,9 +213,9 @@ static struct hold *copy_next(struct relay *r) {
   mutex_lock(&r->lock);
   if (h->looked >= h->count) h->looked = 0;
   const struct hold *one = h->count ? h->list[h->looked++] : NULL;
-  struct hold *copy =
-      one ? make_hold(one->topic, one->key, one->id, one->file, one->arrived_ns, one->created_us)
-          : NULL;
+  struct hold *copy = one ? make_hold(one->topic, one->key, one->id, one->file, one->arrived_ns,
+                                      one->created_us, one->number)
+                          : NULL;
   mutex_unlock(&r->lock);
   return copy;
 }
@@ -272,7 +275,9 @@ bool holds_save(struct relay *r, struct error *err) {
       word_escape(&text, words[w]);
       buffer_add_char(&text, ' ');
     }
-    buffer_printf(&text, "%lld %lld\n", (long long)one->arrived_ns, (long long)one->created_us);
+    buffer_printf(&text, "%lld %lld", (long long)one->arrived_ns, (long long)one->created_us);
+    if (one->number) buffer_printf(&text, " %llu", (unsigned long long)one->number);
+    buffer_add_char(&text, '\n');
   }
   mutex_unlock(&r->lock);
   if (same) return true;
@@ -290,10 +295,13 @@ static enum status load_line(struct holds *h, struct span line, char *room) {
     room += w[i].len;
   }
   int64_t mtime, created;
+  uint64_t number = 0;
   bool ok = span_word(&line, &more) && integer_parse(more, &mtime) && span_word(&line, &more) &&
-            integer_parse(more, &created) && !span_word(&line, &more);
+            integer_parse(more, &created) &&
+            (!span_word(&line, &more) ||
+             (number_parse(more, UINT64_MAX, &number) && !span_word(&line, &more)));
   if (!ok) return ST_INVALID;
-  struct hold *one = make_hold(w[0], w[1], w[2], w[3], mtime, created);
+  struct hold *one = make_hold(w[0], w[1], w[2], w[3], mtime, created, number);
   return one && put_hold(h, one) ? ST_OK : ST_NO_MEMORY;
 }
 

@@ -1,0 +1,212 @@
+/* An outbox in a database is opened, owned and closed.
+ * One thread, but for the questions; a crash ends its claim, or lets it run out. */
+#include "bridge/outbox/database/parts.h"
+
+#include <errno.h>
+#include <time.h>
+
+enum { CLAIM_MS = 50 };
+
+static struct db *make(const struct db_steps *steps, const char *address,
+                       const struct store_options *options) {
+  struct db *d = calloc(1, sizeof *d);
+  if (!d) return NULL;
+  *d = (struct db){.steps = steps,
+                   .create = options->create,
+                   .name = strdup(address),
+                   .clock = options->clock,
+                   .lifting = options->lifting,
+                   .log = options->log,
+                   .wanted = 1,
+                   .wake = -1,
+                   .slice_ms = 2};
+  mutex_init(&d->sides[SIDE_READING]);
+  mutex_init(&d->sides[SIDE_WRITING]);
+  mutex_init(&d->lock);
+  cond_init(&d->ending);
+  return d;
+}
+
+static enum status identify(struct db *d, struct error *err) {
+  struct db_identity who = {0};
+  enum status st = DB_STEP(d, SIDE_READING, identify(d->impl, &who, err));
+  if (st == ST_OK && who.there && !*who.id && d->create) {
+    char id[37];
+    uuid_make(d->clock, id);
+    st = DB_STEP(d, SIDE_WRITING, make_id(d->impl, id, err));
+    if (st == ST_OK) st = DB_STEP(d, SIDE_READING, identify(d->impl, &who, err));
+  }
+  if (st != ST_OK) return st;
+  d->there = who.there;
+  memcpy(d->id, who.id, sizeof d->id);
+  return ST_OK;
+}
+
+enum status db_open(const struct db_steps *steps, const char *address,
+                    const struct store_options *options, void **out, struct error *err) {
+  if (options->typed)
+    return error_set(err, ST_UNSUPPORTED,
+                     "outbox.typed: an outbox in a database has no second intake");
+  struct db *d = make(steps, address, options);
+  if (!d) return error_set(err, ST_NO_MEMORY, "no memory for the outbox");
+  enum status st = d->name ? steps->open(address, options, &d->impl, err)
+                           : error_set(err, ST_NO_MEMORY, "no memory for the outbox");
+  if (st == ST_OK) st = identify(d, err);
+  if (st != ST_OK) {
+    db_close(d);
+    return st;
+  }
+  *out = d;
+  return ST_OK;
+}
+
+void db_close(void *impl) {
+  struct db *d = impl;
+  if (!d) return;
+  db_keeper_stop(d);
+  if (d->impl) d->steps->close(d->impl);
+  db_hands_forget(d, true);
+  table_release(&d->hands);
+  free(d->notices);
+  wake_close(d->wake);
+  db_page_release(&d->page);
+  arena_release(&d->due_arena);
+  cond_destroy(&d->ending);
+  mutex_destroy(&d->lock);
+  mutex_destroy(&d->sides[SIDE_READING]);
+  mutex_destroy(&d->sides[SIDE_WRITING]);
+  free(d->name);
+  free(d);
+}
+
+enum status db_begin(void *impl, const struct store_config *config, struct error *err) {
+  struct db *d = impl;
+  d->c = *config;
+  if (!d->c.window) d->c.window = 1;
+  if (!d->create) return ST_OK;
+  d->wake = wake_open();
+  return d->wake >= 0 ? ST_OK : error_sys(err, errno, "opening an eventfd");
+}
+
+/* ---- whose it is ---- */
+
+const char *db_id(const void *impl) {
+  return ((const struct db *)impl)->id;
+}
+
+enum status db_lock(void *impl, int64_t wait_ms, struct error *err) {
+  struct db *d = impl;
+  int64_t until_ns = thread_now_ns() + wait_ms * 1000000;
+  enum status st = identify(d, err);
+  if (st == ST_OK && !*d->id)
+    return error_set(err, ST_NOT_FOUND, "nobody has opened the outbox %s to change it yet",
+                     d->name);
+  while (st == ST_OK) {
+    st = DB_STEP(d, SIDE_WRITING, claim(d->impl, err));
+    if (st != ST_BUSY || thread_now_ns() >= until_ns) break;
+    thread_sleep_until(thread_now_ns() + CLAIM_MS * 1000000LL);
+    st = ST_OK;
+  }
+  if (st == ST_OK) st = identify(d, err); /* its last owner may have renewed it */
+  return st == ST_OK ? db_keeper_start(d, err) : st;
+}
+
+int64_t db_holder(const void *impl) {
+  const struct db *d = impl;
+  return d->steps->holder(d->impl);
+}
+
+enum status db_check(void *impl, struct error *err) {
+  struct db *d = impl;
+  return DB_STEP(d, SIDE_WRITING, renew(d->impl, err));
+}
+
+enum status db_renew_id(void *impl, struct error *err) {
+  struct db *d = impl;
+  char id[37];
+  uuid_make(d->clock, id);
+  enum status st = DB_STEP(d, SIDE_WRITING, renew_id(d->impl, id, err));
+  if (st == ST_OK) memcpy(d->id, id, sizeof d->id);
+  return st;
+}
+
+/* ---- nothing is ever on its way, and what hinders one hinders all ---- */
+
+bool db_hinders_one(const void *impl, const struct error *why) {
+  (void)impl, (void)why;
+  return false;
+}
+
+const char *db_remedy(int sys) {
+  (void)sys;
+  return "Do what the error says";
+}
+
+uint64_t db_left(const void *impl, int64_t now_us) {
+  (void)impl, (void)now_us;
+  return 0;
+}
+
+enum status db_aside(void *impl, const struct entry_ref *ref, struct span id, enum aside what,
+                     const struct failure *why, const struct error *hindrance, struct error *err) {
+  (void)impl, (void)ref, (void)id, (void)what, (void)why;
+  return error_set(err, ST_AGAIN, "%s", hindrance->text);
+}
+
+enum status db_aside_sync(void *impl, struct error *err) {
+  (void)impl, (void)err;
+  return ST_OK;
+}
+
+void db_aside_tend(void *impl) {
+  (void)impl;
+}
+
+enum status db_asides(void *impl, size_t limit, store_aside_fn visit, void *ctx,
+                      struct error *err) {
+  (void)impl, (void)limit, (void)visit, (void)ctx, (void)err;
+  return ST_OK;
+}
+
+/* ---- the kind's own answers ---- */
+
+void db_space(const void *impl, struct store_space *out) {
+  const struct db *d = impl;
+  d->steps->space(d->impl, out);
+}
+
+enum status db_writable(const void *impl, struct error *err) {
+  const struct db *d = impl;
+  return d->steps->writable(d->impl, err);
+}
+
+void db_examine(void *impl, enum examination which, struct examined *out) {
+  struct db *d = impl;
+  if (which == EXAMINE_SECOND || which == EXAMINE_SECOND_CHANGES) {
+    out->verdict = EXAMINED_NOT;
+    buffer_add_z(&out->text, "there is none");
+  } else {
+    d->steps->examine(d->impl, which, out);
+  }
+}
+
+enum status db_sync(void *impl, struct error *err) {
+  struct db *d = impl;
+  return DB_STEP(d, SIDE_WRITING, sync(d->impl, err));
+}
+
+const char *db_shelf_words(enum shelf shelf, struct span token) {
+  static const char *const words[] = {
+      [SHELF_PENDING] = "", [SHELF_DEAD] = "dead/", [SHELF_SENT] = ""};
+  (void)token;
+  return words[shelf];
+}
+
+const char *db_dead_words(const struct entry_ref *ref) {
+  return db_shelf_words(SHELF_DEAD, ref->token);
+}
+
+void db_whereabouts(const void *impl, enum shelf shelf, const char *token, bool raw,
+                    struct buffer *out) {
+  (void)impl, (void)shelf, (void)token, (void)raw, (void)out; /* no editor finds it */
+}

@@ -1,0 +1,98 @@
+/* parts.h - inside bridge/outbox/database only: an open outbox. Locks are taken in this order:
+ * a side's, then lock. */
+#ifndef BRIDGE_OUTBOX_DATABASE_PARTS_H
+#define BRIDGE_OUTBOX_DATABASE_PARTS_H
+
+#include "bridge/base/table.h"
+#include "bridge/base/thread.h"
+#include "bridge/outbox/database/database.h"
+#include "bridge/outbox/database/row.h"
+#include "bridge/outbox/rules.h"
+
+struct db_hand { /* one row in hand, or that was in this scan */
+  int64_t seq;
+  bool lingers, no_object, attempted;
+  bool passed; /* given back: kept until the next scan, so that it is not taken for a late one */
+};
+
+struct db {
+  const struct db_steps *steps;
+  void *impl;
+  bool create, there;
+  char *name;
+  const struct clock *clock;
+  const struct event_lifting *lifting;
+  struct log *log;
+  struct store_config c;
+  char id[37];
+  struct mutex sides[2]; /* by enum db_side: one step of each at a time */
+
+  /* keeper.c: renews a lease */
+  struct thread keeper;
+  bool keeping;
+
+  /* lock: all up to the next blank line */
+  struct mutex lock;
+  struct cond ending;
+  bool ends;
+  struct table hands; /* by seq */
+  size_t in_hand, lingering;
+  int64_t *notices; /* seqs to be looked at behind the scan */
+  size_t notice_count, notice_cap;
+  uint64_t wanted, begun, scanned;
+  bool wanted_settled, listed, woken;
+  int64_t settled_by_ns;
+  int64_t cursor;     /* the scan's place: behind this seq */
+  uint64_t overtaken; /* so often what was read ahead may have changed */
+  uint64_t pending, dead, first, gone, vanished, returned, given_back;
+  int64_t counted; /* the highest seq that is in pending */
+
+  /* the reader's */
+  int wake;
+  struct db_page page;
+  size_t at;               /* the next row of page */
+  uint64_t page_overtaken; /* what overtaken was before it was read */
+  int64_t page_ns;
+  int64_t count_ns, count_took_ns; /* when it was counted last, and how long that took */
+  int64_t sweep_ns, sweep_took_ns, swept;
+  int64_t slice_ms;
+
+  /* the due ones': the caller's lock */
+  uint64_t due_most;
+  int64_t due_upto;
+  struct arena due_arena;
+  uint64_t due_count; /* atomic */
+};
+
+/* rows_in_hand.c, all under lock */
+struct db_hand *db_hand_of(const struct db *d, int64_t seq); /* in hand; NULL: it is not */
+bool db_hand_known(const struct db *d, int64_t seq);         /* or was, in this scan */
+MUST_CHECK bool db_hand_put(struct db *d, const struct db_hand *hand); /* false: memory is out */
+void db_hand_end(struct db *d, int64_t seq, bool passed);
+void db_hands_forget(struct db *d, bool all); /* those that passed, or all */
+MUST_CHECK bool db_notice(struct db *d, int64_t seq);
+bool db_scan_due(const struct db *d);
+void db_tell(struct db *d); /* the reader looks again */
+
+/* A step of a side, under its lock. */
+#define DB_STEP(d, side, call)                                                                     \
+  __extension__({                                                                                  \
+    mutex_lock(&(d)->sides[side]);                                                                 \
+    enum status db_step_status = (d)->steps->call;                                                 \
+    mutex_unlock(&(d)->sides[side]);                                                               \
+    db_step_status;                                                                                \
+  })
+
+/* looking.c: the row of a token into page, which is empty. ST_NOT_FOUND. */
+MUST_CHECK enum status db_look_up(struct db *d, enum shelf shelf, struct span token,
+                                  struct db_page *page, const struct db_row **row,
+                                  struct error *err);
+uint64_t db_body_most(const struct db *d);
+/* Is it a row that this outbox publishes? */
+bool db_is_ours(const struct row_entry *e);
+
+/* keeper.c */
+MUST_CHECK enum status db_keeper_start(struct db *d, struct error *err);
+void db_keeper_stop(struct db *d);
+
+#endif
