@@ -242,7 +242,8 @@ CASE(test_health_of_an_outbox_nobody_drains) {
   assert_has(text, "\"pending\": 1");
   assert_has(
       text,
-      "\"dlq\": {\"total\": 4, \"oldest\": \"2025-09-22T04:00:00.000000+00:00\", \"errors\": "
+      "\"dlq\": {\"total\": 4, \"in\": \"dlq/\", "
+      "\"oldest\": \"2025-09-22T04:00:00.000000+00:00\", \"errors\": "
       "[{\"error\": \"payload.score: expected double\", \"count\": 3}, {\"error\": "
       "\"01234567890123456789012345678901234567890123456789\", \"count\": 1}], \"other_errors\": 0}");
   assert_has(text, "\"redis\": {\"state\": \"off\"");
