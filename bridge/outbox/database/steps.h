@@ -299,6 +299,7 @@ struct db_steps {
   void (*space)(void *impl, struct store_space *out);
   enum status (*writable)(void *impl, struct error *err);
   void (*examine)(void *impl, enum examination which, struct examined *out);
+  const char *(*remedy)(int sys); /* of an error of a step. Static */
 };
 
 #endif
