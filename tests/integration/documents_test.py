@@ -56,7 +56,9 @@ class Documents(harness.BusTest):
         text = (harness.ROOT / "deploy/monitoring/RUNBOOK.md").read_text()
         alerts = re.findall(r"^\| (\w+) \|.*\| \[below\]\(#(\w+)\) \|$", text, re.M)
         sections = re.split(r"^## ", text, flags=re.M)[1:]
-        self.assertEqual([name for name, _ in alerts], [section.split("\n")[0] for section in sections])
+        titles = [section.split("\n")[0] for section in sections]
+        # What no alert tells of has a title of several words.
+        self.assertEqual([name for name, _ in alerts], [title for title in titles if " " not in title])
         for name, anchor in alerts:
             self.assertEqual(anchor, name.lower())
         for section in sections:
