@@ -47,9 +47,6 @@ static enum status take(struct registering *g, const struct subject_use *use) {
   struct span text = buffer_span(&g->text);
   const char *type = framing_schema_type(use->framing);
   bool compatible = true;
-  enum registry_said said =
-      registry_look_up(g->registry, use->subject, text, type, true, &out, g->err);
-  if (said != REGISTRY_GIVEN && said != REGISTRY_MISSING) return ST_UNAVAILABLE;
   /* There is what the worker takes at its start, and no other. */
   const struct ids_question q = {use->subject, text, subject_kind(use)};
   enum id_state there = ids_look_up(g->registry, &q, &id, &why);
@@ -61,9 +58,9 @@ static enum status take(struct registering *g, const struct subject_use *use) {
     *g->err = why;
     return ST_UNAVAILABLE;
   }
-  out.id = REGISTRY_NO_ID;
-  said = g->dry_run ? registry_compatible(g->registry, use->subject, text, type, &compatible, &why)
-                    : registry_register(g->registry, use->subject, text, type, false, &out, &why);
+  enum registry_said said =
+      g->dry_run ? registry_compatible(g->registry, use->subject, text, type, &compatible, &why)
+                 : registry_register(g->registry, use->subject, text, type, false, &out, &why);
   if (said == REGISTRY_NOWHERE) {
     *g->err = why;
     return ST_UNAVAILABLE;
