@@ -141,7 +141,7 @@ class Routes(harness.BusTest):
     def test_route_names_what_a_running_worker_has_otherwise(self):
         self.route(order_topic=self.topic("here"))
         self.assertNotIn("of the worker", self.run_cli("route", "order.placed", expect=0).stderr())
-        self.start_worker()
+        worker = self.start_worker()
         harness.wait_until((self.outbox / ".busbridge/control.sock").exists)
         self.assertNotIn("of the worker", self.run_cli("route", "order.placed", expect=0).stderr())
         other = {"routing.order.topic": self.topic("there"), "routing.order.placed.key": "id", "health.dead_warning": "7"}
@@ -151,8 +151,8 @@ class Routes(harness.BusTest):
                       "it takes over what its file says by a restart", told.stderr())
         self.assertIn("routing.order.placed.key of the worker is not set; here it is id", told.stderr())
         self.assertNotIn("health.", told.stderr())
-        self.programs[-1].signal(signal.SIGSTOP)
-        self.addCleanup(self.programs[-1].signal, signal.SIGCONT)
+        worker.signal(signal.SIGSTOP)
+        self.addCleanup(worker.signal, signal.SIGCONT)
         told = self.run_cli("route", "order.placed", expect=0)
         self.assertIn(self.topic("here"), told.stdout())
         self.assertIn("the worker does not answer on its socket", told.stderr())

@@ -201,7 +201,7 @@ CASE(a_file_that_is_cut_or_damaged_is_refused_with_what_to_do) {
   }
   static const char *const damaged[] = {"busbridge-holds 2\n",
                                         "busbridge-holds 1\nquality.events k a a.json 1\n",
-                                        "busbridge-holds 1\nquality.events k a a.json 1 2 3\n",
+                                        "busbridge-holds 1\nquality.events k a a.json 1 2 3 4\n",
                                         "busbridge-holds 1\nquality.events k a a.json x 2\n",
                                         "busbridge-holds 1\nquality.events %4 a a.json 1 2\n",
                                         "busbridge-holds 1\n\n"};
