@@ -73,7 +73,7 @@ install_packages() {
   # Words are meant to split. Recommended packages are left out: nothing here needs them.
   # shellcheck disable=SC2086
   { as_root apt-get update -q &&
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing; } \
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold $missing; } \
     >"$log" 2>&1 </dev/null || status=1
   [[ " $missing" != *" postgresql "* ]] || no_cluster end || status=1
   [ "$status" = 0 ] || {

@@ -141,7 +141,6 @@ bool one_life(uint64_t seed, bool on_disk, int theme_wanted, uint64_t *history) 
   if (on_disk && theme == THEME_ANY) theme = draw_theme();
   life = (struct life){
       .seed = seed, .on_disk = on_disk, .theme = theme, .wanted = (enum theme)theme_wanted};
-  life.polled = !on_disk && seed % 3 == 0;
   life.typed = theme == THEME_TYPED || (on_disk && sim_chance(30));
   world_begin();
   errors_forget();

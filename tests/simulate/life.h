@@ -54,7 +54,6 @@ struct worker {
 struct life {
   uint64_t seed;
   bool on_disk;
-  bool polled;              /* in memory, and told of no arrival */
   enum theme theme, wanted; /* wanted: what was asked for, else the seed drew it */
   bool typed;               /* the typed bus's outbox is read too */
   bool backed_up, renewed;  /* there is a backup; the outbox got a new id since */

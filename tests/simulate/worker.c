@@ -17,7 +17,7 @@ static enum status try_outbox(bool owner, struct store **out, struct error *err)
                                         .clock = &sim_clock,
                                         .lifting = &lifting,
                                         .typed = life.typed ? disk_typed() : NULL};
-  const char *url = life.on_disk ? disk_url() : life.polled ? "polled:life" : "memory:life";
+  const char *url = life.on_disk ? disk_url() : "memory:life";
   enum status st = store_open(url, &options, out, err);
   if (st != ST_OK) return st;
   if (owner && life.on_disk) disk_unlock();

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #define POLL_NS (5 * INT64_C(1000000))
+#define POLL_MOST_NS (50 * POLL_NS) /* the longer nothing comes, the more seldom it is looked */
 
 /* ---- the scan ---- */
 
@@ -135,13 +136,16 @@ static enum status memory_follow(void *impl, struct error *err) {
 static bool look(struct memory *m) {
   bool changed = m->seen != m->w->changes;
   m->seen = m->w->changes;
+  m->poll_ns = changed || !m->poll_ns          ? POLL_NS
+               : m->poll_ns * 2 < POLL_MOST_NS ? m->poll_ns * 2
+                                               : POLL_MOST_NS;
   if (changed && m->wanted == m->begun) m->wanted++;
   return changed;
 }
 
 /* Until the next poll, whatever is told meanwhile but a wake. False: the time is over. */
 static bool pass_a_while(struct memory *m, int64_t until_ns) {
-  int64_t next_ns = clock_mono_ns(m->clock) + POLL_NS;
+  int64_t next_ns = clock_mono_ns(m->clock) + m->poll_ns;
   bool last = next_ns >= until_ns, more = true;
   while (more && !m->woken && !due(m))
     more = cond_wait_until(&m->w->changed, &m->w->lock, last ? until_ns : next_ns);

@@ -82,9 +82,10 @@ struct memory {
   struct memory_hand *in_hand; /* all below: the world's lock */
   size_t hand_count, lingering;
   struct memory_hand
-      *notices;  /* to be looked at again behind the scan: replayed, or found changed */
-  bool polls;    /* nobody tells of arrivals: memory_wait looks for them */
-  uint64_t upto; /* the scan's rows: those of a serial up to it */
+      *notices;    /* to be looked at again behind the scan: replayed, or found changed */
+  bool polls;      /* nobody tells of arrivals: memory_wait looks for them */
+  int64_t poll_ns; /* until it looks again */
+  uint64_t upto;   /* the scan's rows: those of a serial up to it */
   uint64_t wanted, begun, scanned, seen;
   bool wanted_settled, listed, woken;
   int64_t settled_by_ns;
