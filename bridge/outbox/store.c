@@ -1,6 +1,7 @@
 /* The contract, for callers: each function hands on to the kind that outbox.url names.
  * store.h says which thread calls what, the kind what a crash leaves. */
 #include "bridge/base/text/words.h"
+#include "bridge/outbox/kinds.h"
 #include "bridge/outbox/manifest.h"
 #include "bridge/outbox/rules.h"
 #include "bridge/outbox/store_ops.h"
@@ -8,79 +9,12 @@
 #include <errno.h>
 #include <stddef.h>
 
-/* The kinds of outbox, by the scheme of outbox.url. To add one: its ops table here, its row in
- * box_kinds of tests/support/box.h. */
-static const struct store_ops *const kinds[] = {&store_file_ops, &store_memory_ops,
-                                                &store_polled_ops, &store_sqlite_ops};
-static const char *const later[] = {"postgresql"};
-
 struct store {
   const struct store_ops *ops;
   void *impl;
   bool create, locked, begun, due;
   char *url, *name;
 };
-
-/* Every operation is required: behind the scheme the table holds nothing but functions. */
-static bool complete(const struct store_ops *o) {
-  typedef void (*operation)(void);
-  const char *at = (const char *)o + offsetof(struct store_ops, prepare);
-  size_t count = (sizeof *o - offsetof(struct store_ops, prepare)) / sizeof(operation);
-  for (size_t i = 0; i < count; i++) {
-    operation f;
-    memcpy(&f, at + i * sizeof f, sizeof f);
-    if (!f) return false;
-  }
-  return o->scheme;
-}
-
-/* The kind of a url and what comes behind "scheme:". */
-static enum status choose(const char *url, const struct store_ops **ops, const char **address,
-                          struct error *err) {
-  const char *colon = strchr(url, ':');
-  struct span scheme = {url, colon ? (size_t)(colon - url) : 0};
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-    if (span_is(scheme, kinds[i]->scheme)) {
-      *ops = kinds[i];
-      *address = colon + 1;
-      return ST_OK;
-    }
-  for (size_t i = 0; i < sizeof later / sizeof *later; i++)
-    if (span_is(scheme, later[i]))
-      return error_set(err, ST_UNSUPPORTED,
-                       "outbox.url: the %s outbox comes later; use file:DIR or sqlite:FILE",
-                       later[i]);
-  /* a url may hold a password: only its scheme is shown */
-  return error_set(err, ST_INVALID, "outbox.url: unknown kind of outbox \"%.*s\"; use file:DIR",
-                   SPAN_ARGS(scheme));
-}
-
-enum status store_url_check(const char *url, struct error *err) {
-  const struct store_ops *ops;
-  const char *address;
-  enum status st = choose(url, &ops, &address, err);
-  if (st == ST_OK && !ops->traits.lasts)
-    return error_set(err, ST_INVALID,
-                     "outbox.url: an outbox in memory ends with its process; use file:DIR");
-  return st;
-}
-
-enum status store_prepare(const char *url, struct store_preparation *p, struct error *err) {
-  const struct store_ops *ops = NULL;
-  const char *address = NULL;
-  p->was = p->is = p->known = 0;
-  p->steps = (struct buffer){0};
-  enum status st = choose(url, &ops, &address, err);
-  if (st != ST_OK) return st;
-  st = ops->prepare(address, p, err);
-  return st == ST_OK ? buffer_status(&p->steps, err) : st;
-}
-
-const char *store_path(const char *url) {
-  const struct store_ops *ops;
-  const char *address;
-  return choose(url, &ops, &address, NULL) == ST_OK && ops->traits.at_path ? address : NULL;
-}
 
 /* A path may look like a URL, and holds no secret. NULL: no memory. */
 static char *name_of(const struct store_ops *ops, const char *address) {
@@ -99,9 +33,8 @@ enum status store_open(const char *url, const struct store_options *options, str
   const struct store_ops *ops = NULL;
   const char *address = NULL;
   *out = NULL;
-  enum status st = choose(url, &ops, &address, err);
+  enum status st = store_kind(url, &ops, &address, err);
   if (st != ST_OK) return st;
-  BUG_ON(!complete(ops));
   struct store *s = calloc(1, sizeof *s);
   char *kept = strdup(url), *name = name_of(ops, address);
   st = s && kept && name ? ST_OK : error_set(err, ST_NO_MEMORY, "no memory for the outbox");

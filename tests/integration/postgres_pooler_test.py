@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The steps of an outbox in PostgreSQL through pgbouncer in transaction mode, where each statement may meet another server process: the
-program of unit.postgres_steps once more, with every connection through it. Kafka has no part in it.
+programs of unit.postgres_steps and unit.postgres_texts once more, with every connection through it. Kafka has no part in it.
 """
 
 import json
@@ -30,11 +30,12 @@ class PoolerTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         known = Path(folder.name) / "postgres.json"
         known.write_text(json.dumps({**postgres.facts(server), "port": pooler.port}))
-        done = subprocess.run([str(harness.BUILD / "tests/unit-postgres_steps")], env={**os.environ, "BUSBRIDGE_POSTGRES": str(known)},
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=2 * harness.PATIENCE, check=False)
-        said = done.stdout.decode(errors="replace")
-        self.assertEqual(done.returncode, 0, said[-4000:])
-        self.assertIn("PASSED", said)
+        for program in ("steps", "texts"):
+            done = subprocess.run([str(harness.BUILD / f"tests/unit-postgres_{program}")], env={**os.environ, "BUSBRIDGE_POSTGRES": str(known)},
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=2 * harness.PATIENCE, check=False)
+            said = done.stdout.decode(errors="replace")
+            self.assertEqual(done.returncode, 0, said[-4000:])
+            self.assertIn("PASSED", said)
 
 
 if __name__ == "__main__":
