@@ -22,6 +22,8 @@ enum note {
 #define NOTES 7
 #define NOTE_MOST (64 * 1024 * 1024) /* bytes; a larger one is not read */
 
+const char *note_word(enum note note); /* by which a kind keeps it. Static */
+
 struct store;
 /* What people know it by, behind store_name and "/". */
 const char *store_note_name(const struct store *s, enum note note);

@@ -12,12 +12,7 @@
 #define DRAFT "draft/"
 
 const char *db_note_name(enum note note) {
-  static const char *const names[] = {
-      [NOTE_CLUSTER] = "cluster", [NOTE_LEDGER] = "ledger",   [NOTE_HOLDS] = "holds",
-      [NOTE_ORDER] = "order",     [NOTE_SCHEMAS] = "schemas", [NOTE_PAUSE] = "paused",
-      [NOTE_IDS] = "ids"};
-  _Static_assert(sizeof names / sizeof *names == NOTES, "a name for each note");
-  return names[note];
+  return note_word(note);
 }
 
 static const char *note_text(enum note note, char out[NAME_MOST]) {

@@ -269,7 +269,7 @@ static void memory_close(void *impl) {
 #define MEMORY_OPERATIONS                                                                          \
   .prepare = memory_prepare, .close = memory_close, .id = memory_id, .lock = memory_lock,          \
   .holder = memory_holder, .check = memory_check, .renew_id = memory_renew_id,                     \
-  .note_name = memory_note_name, .note_read = memory_note_read, .note_write = memory_note_write,   \
+  .note_name = note_word, .note_read = memory_note_read, .note_write = memory_note_write,          \
   .note_remove = memory_note_remove, .shelf_words = memory_shelf_words,                            \
   .whereabouts = memory_whereabouts, .hinders_one = memory_hinders_one, .remedy = memory_remedy,   \
   .left = memory_left, .space = memory_space, .writable = memory_writable,                         \

@@ -164,7 +164,6 @@ enum status memory_lock(void *, int64_t wait_ms, struct error *);
 int64_t memory_holder(const void *);
 enum status memory_check(void *, struct error *);
 enum status memory_renew_id(void *, struct error *);
-const char *memory_note_name(enum note);
 enum status memory_note_read(const void *, enum note, struct buffer *, struct error *);
 enum status memory_note_write(void *, enum note, struct span, struct error *);
 enum status memory_note_remove(void *, enum note, struct error *);

@@ -66,15 +66,6 @@ enum status memory_renew_id(void *impl, struct error *err) {
 
 /* ---- notes ---- */
 
-const char *memory_note_name(enum note note) {
-  static const char *const names[] = {
-      [NOTE_CLUSTER] = "cluster", [NOTE_LEDGER] = "ledger",   [NOTE_HOLDS] = "holds",
-      [NOTE_ORDER] = "order",     [NOTE_SCHEMAS] = "schemas", [NOTE_PAUSE] = "paused",
-      [NOTE_IDS] = "ids"};
-  _Static_assert(sizeof names / sizeof *names == NOTES, "a name for each note");
-  return names[note];
-}
-
 enum status memory_note_read(const void *impl, enum note note, struct buffer *out,
                              struct error *err) {
   const struct memory *m = impl;

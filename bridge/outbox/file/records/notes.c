@@ -4,12 +4,7 @@
 #include "bridge/base/disk/durable.h"
 #include "bridge/outbox/file/site/state.h"
 
-static const char *const files[] = {
-    [NOTE_CLUSTER] = "cluster", [NOTE_LEDGER] = "ledger",   [NOTE_HOLDS] = "holds",
-    [NOTE_ORDER] = "order",     [NOTE_SCHEMAS] = "schemas", [NOTE_PAUSE] = "paused",
-    [NOTE_IDS] = "ids"};
 _Static_assert(NOTES == NOTE_IDS + 1, "all are counted");
-_Static_assert(sizeof files / sizeof *files == NOTES, "a file for each note");
 static const char *const names[] = {
     [NOTE_CLUSTER] = ".busbridge/cluster", [NOTE_LEDGER] = ".busbridge/ledger",
     [NOTE_HOLDS] = ".busbridge/holds",     [NOTE_ORDER] = ".busbridge/order",
@@ -29,12 +24,12 @@ static enum status name_note(enum status st, const struct state *s, enum note no
 enum status state_note_read(const struct state *s, enum note note, struct buffer *out,
                             struct error *err) {
   if (state_folder(s) < 0) return ST_NOT_FOUND;
-  enum status st = file_read(state_folder(s), files[note], NOTE_MOST, out, err);
+  enum status st = file_read(state_folder(s), note_word(note), NOTE_MOST, out, err);
   return st == ST_OK || st == ST_NOT_FOUND ? st : name_note(st, s, note, err);
 }
 
 enum status state_note_write(struct state *s, enum note note, struct span text, struct error *err) {
-  enum status st = state_replace(s, files[note], text, err);
+  enum status st = state_replace(s, note_word(note), text, err);
   return st == ST_OK ? st : name_note(st, s, note, err);
 }
 
@@ -42,7 +37,7 @@ enum status state_note_remove(struct state *s, enum note note, struct error *err
   int own;
   enum status st = durable_own_folder(state_folder(s), &own, err);
   if (st != ST_OK) return name_note(st, s, note, err);
-  st = durable_unlink(state_folder(s), files[note], err);
+  st = durable_unlink(state_folder(s), note_word(note), err);
   st = durable_sync_end(own, st, err);
   return st == ST_OK || st == ST_NOT_FOUND ? st : name_note(st, s, note, err);
 }
