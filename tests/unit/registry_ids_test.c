@@ -107,14 +107,13 @@ CASE(what_nothing_is_written_by_any_more_is_not_asked_for_until_it_is_again) {
   ids_retire(r->ids);
   assert_true(view(r).retired);
   const struct ids_schema another = {ours_avro.kind, "t-shop.Other", "shop.other", "t", SPAN(OURS)};
-  assert_int_equal(ids_add(r->ids, &another, &r->other, &r->err), ST_OK);
+  assert_int_equal(ids_add(r->ids, &another, &r->others, &r->err), ST_OK);
   ids_ask_now(r->ids);
   wait_asked(r, "POST /subjects/t-shop.Other", 1, 0);
   wait_asked(r, "POST /subjects/t-shop.Other", 3, 31 * 1000); /* of the first one: nothing */
   assert_int_equal(asked(r, LOOK_UP), 1);
   ids_retire(r->ids);
   say_known(r);
-  schema_id_clear(&r->other);
   assert_int_equal(ids_add(r->ids, &ours_avro, &r->other, &r->err), ST_OK);
   ids_ask_now(r->ids);
   await(r, ID_KNOWN);

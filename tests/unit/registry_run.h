@@ -35,8 +35,8 @@ static const struct ids_schema ours_avro = {
 struct run {
   struct registry_box *box;
   struct ids *ids;
-  struct schema_id id, other;
-  struct buffer kept; /* what is remembered */
+  struct schema_id id, other, others; /* others: of another schema alone */
+  struct buffer kept;                 /* what is remembered */
   pthread_mutex_t lock;
   bool remembers;
   struct error err;
@@ -53,6 +53,7 @@ static inline int setup(void **state) {
   box_setup((void **)&r->box);
   schema_id_clear(&r->id);
   schema_id_clear(&r->other);
+  schema_id_clear(&r->others);
   r->verify_ms = 3600 * 1000;
   r->log_file = tmpfile();
   assert_non_null(r->log_file);
