@@ -112,7 +112,7 @@ int once_run(struct service *service, struct log *log, const struct stop *stop) 
     if (wait_ms < 50) wait_ms *= 2;
   }
   progress_end(&bar);
-  if (!stop_asked(stop)) service_await_looks(service); /* who runs once is told as well */
+  service_await_looks(service, stop); /* who runs once is told as well */
   if (st == ST_OK) return conclude(log, &s);
   log_write(log, LOG_ERROR, "worker", "once_failed", FIELDS(F_TEXT("error", err.text)),
             "The flush failed");

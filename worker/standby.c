@@ -15,13 +15,17 @@ enum status standby_open(struct standby *w, const struct settings *settings, str
 }
 
 /* Its text is written a moment after the lock is taken: nobody is known then. */
-static void tell_owner(struct standby *w) {
+static void tell_owner(struct standby *w, const struct error *why) {
   char now[STORE_OWNER_TEXT];
   service_owner(w->answers, now);
   if (!strcmp(now, w->owner) || (*w->owner && strncmp(now, "pid ", 4) != 0)) return;
   memcpy(w->owner, now, sizeof now);
-  log_write(w->log, LOG_INFO, "worker", "standby", NO_FIELDS,
-            "Standby: the outbox is held by %s; it is taken over when that ends", now);
+  if (!strcmp(now, "nobody")) /* but what outbox.typed names is another's */
+    log_write(w->log, LOG_INFO, "worker", "standby", NO_FIELDS,
+              "Standby: %s. It is taken over when that ends", why->text);
+  else
+    log_write(w->log, LOG_INFO, "worker", "standby", NO_FIELDS,
+              "Standby: the outbox is held by %s; it is taken over when that ends", now);
 }
 
 enum status standby_try(struct standby *w, const struct settings *settings,
@@ -37,12 +41,13 @@ enum status standby_try(struct standby *w, const struct settings *settings,
     return ST_OK;
   }
   if (st != ST_BUSY) return st;
+  struct error why = *err;
   if (!w->answers) {
     st = service_open(settings, w->log, &answering, &w->answers, err);
     if (st != ST_OK) return st;
   }
   service_beat(w->answers);
-  tell_owner(w);
+  tell_owner(w, &why);
   return ST_BUSY;
 }
 

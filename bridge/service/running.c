@@ -16,8 +16,8 @@ enum status service_save(struct service *s, struct error *err) {
   return saved_metrics_write(s, err);
 }
 
-void service_await_looks(struct service *s) {
-  last_framings_await(s->framings);
+void service_await_looks(struct service *s, const struct stop *stop) {
+  last_framings_await(s->framings, stop);
 }
 
 enum status service_failure(struct service *s, struct error *err) {

@@ -12,6 +12,7 @@
 #define BRIDGE_SERVICE_SERVICE_H
 
 #include "bridge/base/log.h"
+#include "bridge/base/stop.h"
 #include "bridge/outbox/store.h"
 #include "bridge/service/entries/selection.h"
 #include "bridge/settings/settings.h"
@@ -69,8 +70,8 @@ MUST_CHECK enum status service_save(struct service *s, struct error *err);
  * Any thread. */
 enum status service_failure(struct service *s, struct error *err);
 /* RELAY: until what a start looks at in the background was looked at once, and told in the log:
- * some seconds at most. */
-void service_await_looks(struct service *s);
+ * some seconds at most, or until the caller is to end. */
+void service_await_looks(struct service *s, const struct stop *stop);
 /* Where the control socket of this outbox lies. */
 void service_socket_path(const struct service *s, struct buffer *out);
 

@@ -8,7 +8,8 @@ static bool holds(struct span text, const char *part) {
   return text.len > 0 && memmem(text.ptr, text.len, part, strlen(part)) != NULL;
 }
 
-/* user and query of a URL: a password may hold any byte, so what stands before the last @ goes. */
+/* user and query of a URL: a password may hold any byte, so what stands before the last @ goes.
+ * With a ? before that @ nobody can tell which of the two it is of, and all goes. */
 static bool mask_url(struct span value, struct buffer *out) {
   const char *begin = value.len ? memmem(value.ptr, value.len, "://", 3) : NULL;
   const char *end = value.ptr + value.len,
@@ -17,6 +18,7 @@ static bool mask_url(struct span value, struct buffer *out) {
   if (at) {
     buffer_append(out, value.ptr, (size_t)(begin + 3 - value.ptr));
     buffer_add_z(out, MASK);
+    if (memchr(begin, '?', (size_t)(at - begin))) return true;
     rest = (struct span){at, (size_t)(end - at)};
   }
   const char *query = begin && rest.len ? memchr(rest.ptr, '?', rest.len) : NULL;

@@ -122,8 +122,8 @@ class Standby(harness.BusTest):
         owner, standby = self.pair(options={"http.token": "0123456789abcdef"})
         code, body = standby.ask("/v1/pause?reason=x", "POST", Authorization="Bearer 0123456789abcdef")
         self.assertEqual((code, "standby" in json.loads(body)["detail"]), (503, True))
-        self.assertEqual(owner.ask("/v1/pause?reason=x", "POST", Authorization="Bearer 0123456789abcdef")[0], 200)
-        self.assertIn("x", json.loads(standby.ask("/v1/status")[1])["reasons"][0]["text"])
+        self.assertEqual(owner.ask("/v1/pause?reason=upkeep-42", "POST", Authorization="Bearer 0123456789abcdef")[0], 200)
+        self.assertIn("upkeep-42", standby.ask("/v1/status")[1])
 
     def test_sighup_reads_everything_again_and_a_bad_file_changes_nothing(self):
         conf = self.dir / "b.conf"
@@ -228,7 +228,7 @@ class Standby(harness.BusTest):
         self.write_on()
         for _ in range(10):
             before = len(self.written)
-            wait_until(lambda at=before: len(self.written) > at + 20 and len(self.pending()) < 20)
+            wait_until(lambda at=before: len(self.written) - len(self.pending()) > at + 20)  # it relays, however slowly
             owner.kill()
             self.relays(standby)
             (took,) = standby.logs("took_over")
@@ -243,9 +243,10 @@ class Standby(harness.BusTest):
         owner, standby = self.pair()
         self.write_on()
         refused, ended = [], threading.Event()
+        self.addCleanup(ended.set)  # else a test that fails below never ends
 
         def probe(worker):
-            while not ended.is_set():
+            while not ended.wait(0.005):
                 try:
                     code, body = worker.ask("/readyz")
                     if code != 200 and "Kafka has not answered yet" not in body:
@@ -254,7 +255,7 @@ class Standby(harness.BusTest):
                     refused.append(why)
         for _ in range(3):
             ended.clear()
-            prober = threading.Thread(target=probe, args=(standby,))
+            prober = threading.Thread(target=probe, args=(standby,), daemon=True)
             prober.start()
             self.assertEqual(owner.stop(), 0)
             self.relays(standby)

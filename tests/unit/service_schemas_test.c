@@ -249,7 +249,7 @@ CASE(what_is_looked_at_in_the_background_is_told_before_the_end) {
   emit(w, "episode.rated", "{\"rater\": \"r-1\", \"episode_id\": \"e-1\"}", "r");
   assert_has(follow(w, start_flush(w)), "\"published\": 1");
   reopen(w, SERVICE_RELAY, "encoding.framing=json");
-  service_await_looks(w->service);
+  service_await_looks(w->service, NULL);
   assert_int_equal(mock_count(&w->mock, "framing_changed"), 1);
 }
 

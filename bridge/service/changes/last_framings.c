@@ -6,7 +6,7 @@
 #include "bridge/kafka/topic_reader.h"
 #include "bridge/service/plan/framings.h"
 
-enum { ANSWER_MS = 3000, BACK = 16, AGAIN_MS = 10000 };
+enum { ANSWER_MS = 3000, BACK = 16, AGAIN_MS = 10000, STOP_MS = 100 };
 
 bool last_framings_may_differ(const struct framing_parts *parts, const struct store *store) {
   struct buffer ids = {0};
@@ -161,12 +161,17 @@ struct framing_watch *last_framings_watch(const struct framing_parts *parts, int
   return NULL;
 }
 
-void last_framings_await(struct framing_watch *w) {
+void last_framings_await(struct framing_watch *w, const struct stop *stop) {
   if (!w) return;
-  int64_t until = thread_now_ns() + (int64_t)AGAIN_MS * 1000000;
-  mutex_lock(&w->lock);
-  while (!w->looked && cond_wait_until(&w->ended, &w->lock, until)) continue;
-  mutex_unlock(&w->lock);
+  int64_t until = thread_now_ns() + (int64_t)AGAIN_MS * 1000000, next = 0;
+  bool looked = false;
+  while (!looked && next < until && !stop_asked(stop)) {
+    next = thread_now_ns() + (int64_t)STOP_MS * 1000000;
+    mutex_lock(&w->lock);
+    while (!w->looked && cond_wait_until(&w->ended, &w->lock, next)) continue;
+    looked = w->looked;
+    mutex_unlock(&w->lock);
+  }
 }
 
 void last_framings_unwatch(struct framing_watch *w) {

@@ -5,6 +5,7 @@
 #define BRIDGE_SERVICE_CHANGES_LAST_FRAMINGS_H
 
 #include "bridge/base/log.h"
+#include "bridge/base/stop.h"
 #include "bridge/kafka/cluster/cluster.h"
 #include "bridge/outbox/store.h"
 #include "bridge/service/plan/configure.h"
@@ -37,8 +38,9 @@ struct framing_watch;
 /* NULL: it cannot be, and is not told. parts.over is its own. */
 struct framing_watch *last_framings_watch(const struct framing_parts *parts, int64_t before_ms,
                                           struct log *log);
-/* Comes back when it was looked once, Kafka there or not: after 10 s at most. NULL is fine. */
-void last_framings_await(struct framing_watch *w);
+/* Comes back when it was looked once, Kafka there or not, or the caller is to end: after 10 s at
+ * most. NULL is fine. */
+void last_framings_await(struct framing_watch *w, const struct stop *stop);
 void last_framings_unwatch(struct framing_watch *w); /* NULL is fine */
 
 #endif

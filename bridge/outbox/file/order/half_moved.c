@@ -20,7 +20,9 @@ static void figure(struct fs_shared *s, uint64_t unmoved, int sys) {
 }
 
 void fs_moves_again(struct fs_reader *s) {
-  s->half.alone = 0;
+  struct fs_half_moves *half = &s->half;
+  if (half->met && half->alone < ALONE_MOST) half->tried = 0; /* all had their turn */
+  half->alone = half->met = 0;
   figure(s->shared, 0, 0);
 }
 
@@ -41,6 +43,7 @@ static void put_off(struct fs_reader *s, const struct error *err) {
   struct fs_half_moves *half = &s->half;
   bool all = fs_concerns_all(err) || ++half->alone >= ALONE_MOST;
   if (!all) return;
+  if (half->alone >= ALONE_MOST) half->tried = half->met;
   half->failed++;
   half->due_ns = clock_mono_ns(s->site->clock) +
                  backoff_delay_ms(&pauses, half->failed, s->site->clock) * 1000000;
@@ -62,6 +65,10 @@ bool fs_finish_move(struct fs_reader *s, const struct fs_candidate *c, const cha
   struct error err = {0};
   const struct stamp was = s->desk.stamp;
   if (s->half.due_ns && clock_mono_ns(s->site->clock) < s->half.due_ns) {
+    figure(s->shared, 1, 0);
+    return false;
+  }
+  if (s->half.met++ < s->half.tried) {
     figure(s->shared, 1, 0);
     return false;
   }

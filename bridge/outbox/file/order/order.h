@@ -51,6 +51,7 @@ struct fs_growing {
 struct fs_half_moves { /* to dlq/, that a crash left half done and that cannot be finished now */
   unsigned failed;     /* tries in a row that failed for a reason that concerns all */
   unsigned alone;      /* tries of this scan that failed otherwise */
+  unsigned met, tried; /* of this scan; so many of its first had their turn in earlier ones */
   int64_t due_ns;      /* monotonic: none is tried before */
 };
 
