@@ -71,6 +71,10 @@ static void say(struct letter *letter, const struct db_letter *step) {
     error_set(&letter->error, ST_NOT_FOUND, "dead letter %s is gone", letter->token);
   if (step->status == ST_EXISTS)
     error_set(&letter->error, ST_EXISTS, "another entry waits in the place of %s", letter->token);
+  if (step->status == ST_INVALID)
+    error_set(&letter->error, ST_INVALID,
+              "the table does not take dead letter %s back: look at it, emit it anew, purge it",
+              letter->token);
 }
 
 static void note_back(struct db *d, int64_t seq) {

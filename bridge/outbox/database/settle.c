@@ -152,14 +152,16 @@ static void apply_chain(struct chain *c) {
   mutex_unlock(&d->lock);
 }
 
-/* Those that needed no change end, too. */
+/* Those that needed no change end, too. One that was changed may be in hand anew by now. */
 static void end_others(struct chain *c, size_t count) {
   struct db *d = c->d;
   struct row_name name;
   mutex_lock(&d->lock);
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = 0, k = 0; i < count; i++) {
     struct settling *row = &c->rows[i];
-    if (row->status != ST_OK || !row_name_read(row->ref->token, &name)) continue;
+    bool changed = k < c->count && c->of[k] == i;
+    k += changed;
+    if (changed || row->status != ST_OK || !row_name_read(row->ref->token, &name)) continue;
     const struct db_hand *hand = db_hand_of(d, name.seq);
     if (!hand) continue;
     d->vanished++;

@@ -132,7 +132,7 @@ struct db_letter { /* a dead letter that is to be replayed or purged */
   struct span id;
   int64_t failed_us; /* it must have this one; TIME_NONE: any */
   /* Told: ST_OK; ST_NOT_FOUND: there is none (any more), or it has another failed_us; ST_EXISTS: a
-   * pending row has its seq. */
+   * pending row has its seq; ST_INVALID: the table does not take it. */
   enum status status;
 };
 

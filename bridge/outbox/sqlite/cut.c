@@ -57,7 +57,8 @@ static enum status read_small(struct sq *s, enum shelf shelf, int64_t rowid, str
   if (st != ST_OK) return st;
   sq_bind_int(&u, 1, rowid);
   if (!dead) sq_bind_text(&u, 2, row->id);
-  if (sq_row(&u)) {
+  bool there = sq_row(&u);
+  if (there) {
     row->seq = sqlite3_column_int64(u.stmt, 0);
     row->arrived_us = sqlite3_column_int64(u.stmt, 1);
     row->attempted = sqlite3_column_type(u.stmt, 2) != SQLITE_NULL;
@@ -70,7 +71,8 @@ static enum status read_small(struct sq *s, enum shelf shelf, int64_t rowid, str
       kept = sq_keep(&u, 7, arena, &row->reason) && sq_keep(&u, 8, arena, &row->topic);
     if (kept && dead) row->error_code = sqlite3_column_int(u.stmt, 9);
   }
-  return sq_done(&u, "reading a row", err);
+  st = sq_done(&u, "reading a row", err);
+  return st == ST_OK && !there ? error_set(err, ST_NOT_FOUND, "a row is gone") : st;
 }
 
 enum status sq_read_cut(struct sq *s, enum shelf shelf, int64_t rowid, struct db_row *row,

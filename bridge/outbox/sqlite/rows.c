@@ -151,6 +151,8 @@ static enum status take_large(struct sq *s, struct db_query q, size_t *bytes, st
   struct db_row *row = db_page_add(page);
   if (!row) return error_set(err, ST_NO_MEMORY, "no memory for rows");
   st = sq_read_cut(s, q.shelf, rowid, row, &page->arena, err);
+  if (st != ST_OK) page->count--;
+  if (st == ST_NOT_FOUND) return ST_OK; /* taken out meanwhile */
   if (st == ST_OK) *bytes += row->id.len + ROOM;
   return st;
 }

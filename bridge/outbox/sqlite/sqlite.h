@@ -145,7 +145,7 @@ enum status sq_due_read(void *, size_t, struct arena *, struct key *, size_t *, 
 enum status sq_due_count(void *, uint64_t *, struct error *);
 enum status sq_due_has(void *, struct span, bool *, struct error *);
 enum status sq_read(void *, const struct db_query *, struct db_page *, struct error *);
-/* cut.c: the row of that rowid, too large to be read. */
+/* cut.c: the row of that rowid, too large to be read. ST_NOT_FOUND: it is gone by now. */
 MUST_CHECK enum status sq_read_cut(struct sq *s, enum shelf shelf, int64_t rowid,
                                    struct db_row *row, struct arena *arena, struct error *err);
 enum status sq_body(void *, enum shelf, int64_t, struct span, uint64_t, size_t, struct buffer *,
