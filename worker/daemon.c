@@ -64,16 +64,25 @@ static void say_lines(struct log *log, enum log_level level, const char *event,
 
 /* Who asks the one before is waited for. */
 static void retire(struct life *l, struct service *answered) {
-  while (l->control && !control_left(l->control)) sleep_ms(10, NULL);
+  while (l->control && !control_left(l->control)) {
+    notify_ping(&l->notify, clock_mono_ms(&clock_system), !l->service || service_alive(l->service));
+    sleep_ms(10, NULL);
+  }
   service_close(answered, 0);
 }
 
 static void fixed_of_standby(const struct settings *old, const struct settings *fresh,
                              struct buffer *out) {
-  static const enum setting fixed[] = {SETTING_HTTP_LISTEN, SETTING_LOG_FORMAT};
-  for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
-    if (strcmp(setting_text(old, fixed[i]), setting_text(fresh, fixed[i])) != 0)
+  static const enum setting fixed[] = {SETTING_HTTP_LISTEN, SETTING_LOG_FORMAT, SETTING_STANDBY};
+  for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
+    struct buffer was = {0}, is = {0};
+    setting_show(old, fixed[i], &was);
+    setting_show(fresh, fixed[i], &is);
+    if (strcmp(buffer_z(&was), buffer_z(&is)) != 0)
       buffer_printf(out, "%s\n", setting_row(fixed[i])->key);
+    buffer_release(&was);
+    buffer_release(&is);
+  }
 }
 
 /* A standby has begun nothing: all of it is opened anew. */
@@ -197,10 +206,10 @@ static int turn(struct life *l) {
 
 /* Ready: who starts after us, or is to be replaced, waits for no more than this. */
 static void tell_standby(struct life *l) {
-  if (*l->standby.owner && l->tell_ms == 0) notify_send(&l->notify, "READY=1\nSTATUS=standby");
+  if (*l->standby.waits && l->tell_ms == 0) notify_send(&l->notify, "READY=1\nSTATUS=standby");
   l->tell_ms = 1;
-  char status[STORE_OWNER_TEXT + 40];
-  snprintf(status, sizeof status, "standby, held by %s", l->standby.owner);
+  char status[SERVICE_WAITS_TEXT + 40];
+  snprintf(status, sizeof status, "standby: %s", l->standby.waits);
   notify_status(&l->notify, status);
   notify_ping(&l->notify, clock_mono_ms(&clock_system), true);
 }
@@ -220,7 +229,7 @@ static enum status stand_by(struct life *l, struct error *err) {
     control_tick(l->control);
   }
   l->tell_ms = 0;
-  return st == ST_NOT_FOUND && *w->owner ? ST_BUSY : st; /* moved away meanwhile: as of a worker */
+  return st == ST_NOT_FOUND && *w->waits ? ST_BUSY : st; /* moved away meanwhile: as of a worker */
 }
 
 static enum status open_service(struct life *l, struct error *err) {

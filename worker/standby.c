@@ -15,17 +15,13 @@ enum status standby_open(struct standby *w, const struct settings *settings, str
 }
 
 /* Its text is written a moment after the lock is taken: nobody is known then. */
-static void tell_owner(struct standby *w, const struct error *why) {
-  char now[STORE_OWNER_TEXT];
-  service_owner(w->answers, now);
-  if (!strcmp(now, w->owner) || (*w->owner && strncmp(now, "pid ", 4) != 0)) return;
-  memcpy(w->owner, now, sizeof now);
-  if (!strcmp(now, "nobody")) /* but what outbox.typed names is another's */
-    log_write(w->log, LOG_INFO, "worker", "standby", NO_FIELDS,
-              "Standby: %s. It is taken over when that ends", why->text);
-  else
-    log_write(w->log, LOG_INFO, "worker", "standby", NO_FIELDS,
-              "Standby: the outbox is held by %s; it is taken over when that ends", now);
+static void tell_waits(struct standby *w) {
+  char now[SERVICE_WAITS_TEXT];
+  service_waits_for(w->answers, now);
+  if (!strcmp(now, w->waits) || (*w->waits && strstr(now, " held by another process"))) return;
+  memcpy(w->waits, now, sizeof now);
+  log_write(w->log, LOG_INFO, "worker", "standby", NO_FIELDS,
+            "Standby: %s; it is taken over when that ends", now);
 }
 
 enum status standby_try(struct standby *w, const struct settings *settings,
@@ -37,17 +33,18 @@ enum status standby_try(struct standby *w, const struct settings *settings,
     if (w->answers)
       log_write(w->log, LOG_INFO, "worker", "took_over",
                 FIELDS(F_INT("duration_ms", clock_mono_ms(&clock_system) - w->began_ms)),
-                "The outbox is taken over; it was held by %s", w->owner);
+                "The outbox is taken over. Before: %s", w->waits);
     return ST_OK;
   }
-  if (st != ST_BUSY) return st;
+  if (st != ST_BUSY && st != ST_AGAIN) return st;
   struct error why = *err;
   if (!w->answers) {
     st = service_open(settings, w->log, &answering, &w->answers, err);
     if (st != ST_OK) return st;
   }
-  service_beat(w->answers);
-  tell_owner(w, &why);
+  if (why.status == ST_BUSY) service_stand_by(w->next);
+  service_waits(w->answers, &why);
+  tell_waits(w);
   return ST_BUSY;
 }
 

@@ -16,9 +16,9 @@
 
 struct standby {
   struct log *log;
-  struct service *next;         /* prepared for the relay */
-  struct service *answers;      /* who is asked meanwhile; NULL: it never had to wait */
-  char owner[STORE_OWNER_TEXT]; /* as last told */
+  struct service *next;           /* prepared for the relay */
+  struct service *answers;        /* who is asked meanwhile; NULL: it never had to wait */
+  char waits[SERVICE_WAITS_TEXT]; /* for what, as last told */
   int64_t began_ms;
 };
 /* Any error of the settings and of the outbox is told here, not when it is needed. */

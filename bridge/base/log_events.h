@@ -107,6 +107,9 @@
   X("relay", "manifest_freed", "info", "It could be")                                              \
   X("relay", "hands_incomplete", "warning", "A crash by stack overflow would not be noted")        \
   X("relay", "relay_failed", "error", "The relay cannot go on; the worker ends")                   \
+  X("outbox", "lease_late", "warning",                                                             \
+    "A database outbox: its lease ran out and cannot be renewed; no batch begins")                 \
+  X("outbox", "lease_kept", "info", "It is renewed again, and nobody took the outbox over")        \
   X("outbox", "entry_odd", "warning", "Left alone: no plain file with one link")                   \
   X("outbox", "entry_dispatched", "warning",                                                       \
     "Another bus marked an entry while it was on its way; said once")                              \

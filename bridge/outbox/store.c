@@ -92,6 +92,24 @@ bool store_owner(const struct store *s, struct store_owner *out) {
   return out->pid != 0;
 }
 
+void store_stand_by(struct store *s) {
+  if (s->ops->stand_by) s->ops->stand_by(s->impl);
+}
+
+const char *store_standby_words(const struct store *s, char out[STORE_STANDBY_TEXT]) {
+  struct store_owner list[STORE_STANDBYS];
+  size_t count = s->ops->standbys ? s->ops->standbys(s->impl, list) : 0;
+  int n = 0;
+  *out = '\0';
+  for (size_t i = 0; i < count && n < STORE_STANDBY_TEXT; i++)
+    n += i ? snprintf(out + n, (size_t)(STORE_STANDBY_TEXT - n), ", pid %lld on %s",
+                      (long long)list[i].pid, list[i].host)
+           : snprintf(out, STORE_STANDBY_TEXT, "%zu %s: pid %lld on %s", count,
+                      count == 1 ? "standby waits" : "standbys wait", (long long)list[i].pid,
+                      list[i].host);
+  return out;
+}
+
 int64_t store_holder(const struct store *s) {
   return s->ops->holder(s->impl);
 }

@@ -134,6 +134,14 @@ bool store_owner(const struct store *s, struct store_owner *out);
 const char *store_owner_words(const struct store_owner *owner, char out[STORE_OWNER_TEXT]);
 /* The same without the pid: " on app-0 since ...", or "". */
 const char *store_owner_where(const struct store_owner *owner, char out[STORE_OWNER_TEXT]);
+/* A worker that waits for the lock says so, again and again; of a kind that can tell nobody else it
+ * means nothing. The thread that asks for the lock. */
+void store_stand_by(struct store *s);
+#define STORE_STANDBYS 8
+#define STORE_STANDBY_TEXT 400
+/* "2 standbys wait: pid 17 on app-1, pid 9 on app-2": those that said so within the last seconds;
+ * "": none, or nobody knows. Returns out. Any thread. */
+const char *store_standby_words(const struct store *s, char out[STORE_STANDBY_TEXT]);
 /* Pid of the owner (-1: it cannot be told), 0 when there is none. */
 int64_t store_holder(const struct store *s);
 /* Is it still ours? ST_OK. ST_BUSY: no, for good; err says what happened. Any other: it cannot be

@@ -15,6 +15,9 @@ struct store_ops {
   struct store_traits traits;
   /* May be NULL, and then a pid is all that is known of who owns it. */
   bool (*owner)(const void *, struct store_owner *);
+  /* May be NULL: nobody knows who waits. */
+  void (*stand_by)(void *);
+  size_t (*standbys)(const void *, struct store_owner[STORE_STANDBYS]);
   enum status (*prepare)(const char *address, struct store_preparation *, struct error *);
   enum status (*open)(const char *address, const struct store_options *, void **, struct error *);
   void (*close)(void *);

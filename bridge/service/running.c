@@ -32,7 +32,14 @@ enum status service_failure(struct service *s, struct error *err) {
   return st;
 }
 
-void service_beat(struct service *s) {
+void service_stand_by(struct service *s) {
+  store_stand_by(s->store);
+}
+
+void service_waits(struct service *s, const struct error *why) {
+  mutex_lock(&s->lock);
+  s->waits = *why;
+  mutex_unlock(&s->lock);
   atomic_store(&s->beat_ms, clock_mono_ms(s->clock));
 }
 
@@ -40,10 +47,18 @@ bool service_stands_by(const struct service *s) {
   return s->standby;
 }
 
-const char *service_owner(const struct service *s, char out[STORE_OWNER_TEXT]) {
+/* Whose lock it is that is waited for may be the second intake's. */
+const char *service_waits_for(struct service *s, char out[SERVICE_WAITS_TEXT]) {
   struct store_owner owner;
-  if (store_owner(s->store, &owner)) return store_owner_words(&owner, out);
-  snprintf(out, STORE_OWNER_TEXT, "nobody");
+  char who[STORE_OWNER_TEXT];
+  mutex_lock(&s->lock);
+  struct error why = s->waits;
+  mutex_unlock(&s->lock);
+  if (why.status == ST_BUSY && store_owner(s->store, &owner))
+    snprintf(out, SERVICE_WAITS_TEXT, "the outbox is held by %s", store_owner_words(&owner, who));
+  else
+    snprintf(out, SERVICE_WAITS_TEXT, "%s",
+             *why.text ? why.text : "nobody holds the outbox, it takes it over");
   return out;
 }
 

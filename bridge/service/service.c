@@ -35,6 +35,7 @@ static enum status open_outbox(struct service *s, struct error *err) {
 /* Whoever waited may have got the lock of an outbox that was moved away meanwhile. */
 static enum status own(struct service *s, int64_t wait_ms, struct error *err) {
   enum status st = store_lock(s->store, wait_ms, err);
+  if (st == ST_UNAVAILABLE) return ST_AGAIN;
   if (st == ST_OK && store_check(s->store, err) == ST_BUSY) return ST_NOT_FOUND;
   if (st == ST_OK) store_pause_read(s->store, &s->pause);
   return st;
@@ -197,7 +198,7 @@ enum status service_meet(const struct settings *settings, struct log *log,
   mutex_init(&s->moving);
   mutex_init(&s->audit_lock);
   mutex_init(&s->topics_lock);
-  service_beat(s);
+  service_waits(s, &(struct error){0});
   enum status st = prepare_parts(s, err);
   if (st != ST_OK) {
     service_close(s, 0);
@@ -218,6 +219,7 @@ enum status service_open(const struct settings *settings, struct log *log,
   struct service *s = NULL;
   enum status st = service_meet(settings, log, options, &s, err);
   if (st == ST_OK) st = service_take(s, options->lock_wait_ms, err);
+  if (st == ST_AGAIN) st = ST_UNAVAILABLE;
   if (st == ST_OK)
     *out = s;
   else

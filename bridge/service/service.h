@@ -43,15 +43,20 @@ MUST_CHECK enum status service_open(const struct settings *settings, struct log 
 MUST_CHECK enum status service_meet(const struct settings *settings, struct log *log,
                                     const struct service_options *options, struct service **out,
                                     struct error *err);
-/* ST_BUSY: somebody holds the lock, and it may be asked again. ST_NOT_FOUND: since it was prepared
- * the outbox went, or another one came to its place. Close it after any failure but ST_BUSY. */
+/* ST_BUSY: somebody holds the lock. ST_AGAIN: that cannot be seen now (a database is away). Behind
+ * these it may be asked again; close it after any other failure. ST_NOT_FOUND: since it was
+ * prepared the outbox went, or another one came to its place. */
 MUST_CHECK enum status service_take(struct service *s, int64_t lock_wait_ms, struct error *err);
-/* Of the standby that answers: whoever waits beside it still turns. Else service_alive is false
- * after a while. Any thread. */
-void service_beat(struct service *s);
+/* Of one that is prepared and was told ST_BUSY: others can see that it waits, if the outbox's kind
+ * has a way. */
+void service_stand_by(struct service *s);
+/* Of the standby that answers: whoever waits beside it still turns, and this is what service_take
+ * said. Else service_alive is false after a while. Any thread, here and below. */
+void service_waits(struct service *s, const struct error *why);
 bool service_stands_by(const struct service *s);
-/* "held by ...": whoever holds the outbox, for a standby's words. Returns out. */
-const char *service_owner(const struct service *s, char out[STORE_OWNER_TEXT]);
+#define SERVICE_WAITS_TEXT 400
+/* "the outbox is held by pid 17 on app-0 since ...", or what else it waits for. Returns out. */
+const char *service_waits_for(struct service *s, char out[SERVICE_WAITS_TEXT]);
 /* RELAY: takes nothing more and finishes what was handed to Kafka, at most drain_ms (0: leaves at
  * once). Operations go on answering meanwhile and after it, until service_close; a flush gets no
  * further. NULL is fine, here and below. */

@@ -6,81 +6,13 @@ import re
 import signal
 import socket
 import threading
-import urllib.error
-import urllib.request
 
 import harness
+import standbys
 from harness import wait_until
 
 
-class Standby(harness.BusTest):
-    def tearDown(self):
-        self.stop_writing()
-        super().tearDown()
-
-    # ---- a producer -------------------------------------------------------------------------------------------------------------
-
-    def write_on(self, keys=5):
-        """Events as fast as a thread writes them, one after the other, over a few keys."""
-        self.written, self.enough = [], threading.Event()
-
-        def run():
-            while not self.enough.wait(0.002):
-                key = f"k{len(self.written) % keys}"
-                self.written.append((self.entry("plot.updated", {"plot_id": key}), key))
-        self.writing = threading.Thread(target=run)
-        self.writing.start()
-
-    def stop_writing(self):
-        if getattr(self, "writing", None):
-            self.enough.set()
-            self.writing.join()
-            self.writing = None
-
-    def all_arrived_once_in_order(self):
-        records = self.drain("plot.events")
-        arrived = {}
-        for record in records:
-            arrived.setdefault(record.key.decode(), []).append(record.headers["ce_id"].decode())
-        wanted = {}
-        for event, key in self.written:
-            wanted.setdefault(key, []).append(event)
-        self.assertEqual(len(records), len(self.written))
-        self.assertEqual(arrived, wanted)
-        self.assertEqual(self.dead(), {})
-
-    # ---- workers ----------------------------------------------------------------------------------------------------------------
-
-    def worker(self, *arguments, **more):
-        """A worker with --standby and a port of its own; .ask(path) asks there."""
-        port = harness.free_port()
-        options = {"http.listen": f"127.0.0.1:{port}", **more.pop("options", {})}
-        worker = self.start_worker("--standby", *arguments, options=options, **more)
-        worker.ask = lambda path, method="GET", **headers: self.ask(port, path, method, headers)
-        return worker
-
-    def ask(self, port, path, method, headers):
-        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method, headers=headers)
-        try:
-            with urllib.request.urlopen(request, timeout=300) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as refused:
-            return refused.code, refused.read().decode()
-
-    def relays(self, worker):
-        wait_until(lambda: worker.logs("started") or not worker.running(), what=worker.stderr)
-        self.assertTrue(worker.running(), worker.stderr())
-        return worker
-
-    def waits(self, worker):
-        wait_until(lambda: worker.logs("standby") or not worker.running(), what=worker.stderr)
-        self.assertTrue(worker.running(), worker.stderr())
-        return worker
-
-    def pair(self, **more):
-        owner = self.relays(self.worker(**more))
-        return owner, self.waits(self.worker(**more))
-
+class Standby(standbys.Standbys):
     # ---- while it waits ---------------------------------------------------------------------------------------------------------
 
     def test_it_says_that_it_waits_for_whom_and_takes_nothing(self):
@@ -127,24 +59,28 @@ class Standby(harness.BusTest):
 
     def test_sighup_reads_everything_again_and_a_bad_file_changes_nothing(self):
         conf = self.dir / "b.conf"
-        conf.write_text("batch.max_events = 7\n")
         owner = self.relays(self.worker())
-        standby = self.waits(self.worker("-c", str(conf)))
+        conf.write_text("standby = true\nbatch.max_events = 7\n")
+        standby = self.waits(self.worker("-c", str(conf), standby=None))
 
         def value(key):
             return {s["key"]: s["value"] for s in json.loads(standby.ask("/v1/config")[1])["settings"]}[key]
         self.assertEqual(value("batch.max_events"), "7")
-        conf.write_text("batch.max_evnts = 8\n")
+        conf.write_text("standby = true\nbatch.max_evnts = 8\n")
         standby.signal(signal.SIGHUP)
         wait_until(lambda: standby.logs("reload_refused"))
-        conf.write_text("routing.keys = garbage\n")
+        conf.write_text("standby = true\nrouting.keys = garbage\n")
         standby.signal(signal.SIGHUP)
         wait_until(lambda: len(standby.logs("reload_refused")) == 2)
         self.assertEqual(value("batch.max_events"), "7")
-        conf.write_text("batch.max_events = 8\nrouting.keys = plot=none\n")
+        conf.write_text("standby = true\nbatch.max_events = 8\nrouting.keys = plot=none\n")
         standby.signal(signal.SIGHUP)
         wait_until(lambda: standby.logs("reloaded"))
         self.assertEqual((value("batch.max_events"), standby.logs("reload_needs_restart")), ("8", []))
+        conf.write_text("standby = false\nlog.format = logfmt\nbatch.max_events = 8\nrouting.keys = plot=none\n")
+        standby.signal(signal.SIGHUP)
+        wait_until(lambda: len(standby.logs("reloaded")) == 2)
+        self.assertEqual([line["msg"] for line in standby.logs("reload_needs_restart")], ["standby"])  # the format is set by -X
         owner.kill()
         self.relays(standby)
         event = self.entry("plot.updated", {"plot_id": "p"})
@@ -161,7 +97,7 @@ class Standby(harness.BusTest):
         owner = self.relays(self.worker())
         standby = self.worker(env={"NOTIFY_SOCKET": str(self.dir / "notify"), "WATCHDOG_USEC": "400000"})
         self.assertEqual(manager.recv(9999).decode(), "READY=1\nSTATUS=standby")
-        self.assertIn(f"STATUS=standby, held by pid {owner.pid}", manager.recv(9999).decode())
+        self.assertIn(f"STATUS=standby: the outbox is held by pid {owner.pid}", manager.recv(9999).decode())
         self.assertEqual([manager.recv(9999).decode() for _ in range(2)], ["WATCHDOG=1"] * 2)
         owner.kill()
         while "STATUS=OK - 0 pending" not in manager.recv(9999).decode():
@@ -228,7 +164,7 @@ class Standby(harness.BusTest):
         self.write_on()
         for _ in range(10):
             before = len(self.written)
-            wait_until(lambda at=before: len(self.written) - len(self.pending()) > at + 20)  # it relays, however slowly
+            wait_until(lambda at=before: len(self.written) - self.left() > at + 20)  # it relays, however slowly
             owner.kill()
             self.relays(standby)
             (took,) = standby.logs("took_over")
@@ -306,6 +242,10 @@ class Standby(harness.BusTest):
         other.mkdir()
         first = self.relays(self.worker(options={"outbox.typed": str(typed)}))
         standby = self.waits(self.worker(options={"outbox.typed": str(typed), "outbox.url": f"file:{other}"}))
+        said = f"the outbox {typed} is held by pid {first.pid} on "  # of its own outbox nobody is the owner
+        self.assertIn(said, standby.logs("standby")[0]["msg"])
+        self.assertIn(said, standby.ask("/readyz")[1])
+        self.assertIn(said, standby.ask("/v1/status")[1])
         first.kill()
         self.relays(standby)
         self.assertEqual(standby.stop(), 0)

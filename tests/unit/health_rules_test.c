@@ -211,6 +211,7 @@ CASE(test_a_standby_says_who_has_the_outbox_and_judges_it_like_anybody) {
   f.relay = false;
   f.status = NULL;
   f.standby = true;
+  snprintf(f.waits, sizeof f.waits, "the outbox is held by pid 1 on app-0");
   held_by(&f, 1);
   f.owner.here = false;
   snprintf(f.owner.host, sizeof f.owner.host, "app-0");

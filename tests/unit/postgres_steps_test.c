@@ -117,9 +117,11 @@ CASE(one_claim_at_a_time_and_each_step_of_its_owner_alone) {
   uint64_t n;
   bool closed;
   memcpy(b.digest, name.digest, sizeof b.digest);
-  assert_int_equal(S->holder(f->p), 0);
+  struct store_owner owner = {.pid = -1};
+  assert_false(S->owner(f->p, &owner));
   OK(S->claim(f->p, &f->err));
-  assert_int_equal(S->holder(other), getpid());
+  assert_true(S->owner(other, &owner));
+  assert_true(owner.pid == getpid() && owner.here && owner.since_us > 1700000000000000);
   assert_int_equal(S->claim(other, &f->err), ST_BUSY);
   char pid[40];
   snprintf(pid, sizeof pid, "held by pid %d on ", (int)getpid());

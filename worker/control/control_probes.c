@@ -52,10 +52,10 @@ static void reasons_in_words(struct span json, struct buffer *out) {
   buffer_add_char(out, '\n');
 }
 
-static void ready_words(const struct service *s, struct buffer *out) {
-  char who[STORE_OWNER_TEXT];
+static void ready_words(struct service *s, struct buffer *out) {
+  char what[SERVICE_WAITS_TEXT];
   if (service_stands_by(s))
-    buffer_printf(out, "standby\nthe outbox is held by %s\n", service_owner(s, who));
+    buffer_printf(out, "standby\n%s\n", service_waits_for(s, what));
   else
     buffer_add_z(out, "ok\n");
 }

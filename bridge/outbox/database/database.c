@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <time.h>
 
-enum { CLAIM_MS = 50 };
+enum { CLAIM_MS = 50, STAND_BY_MS = 3000 };
 
 static struct db *make(const struct db_steps *steps, const char *address,
                        const struct store_options *options) {
@@ -20,8 +20,7 @@ static struct db *make(const struct db_steps *steps, const char *address,
                    .wanted = 1,
                    .wake = -1,
                    .slice_ms = 2};
-  mutex_init(&d->sides[SIDE_READING]);
-  mutex_init(&d->sides[SIDE_WRITING]);
+  for (size_t i = 0; i < sizeof d->sides / sizeof *d->sides; i++) mutex_init(&d->sides[i]);
   mutex_init(&d->lock);
   cond_init(&d->ending);
   return d;
@@ -73,8 +72,7 @@ void db_close(void *impl) {
   arena_release(&d->due_arena);
   cond_destroy(&d->ending);
   mutex_destroy(&d->lock);
-  mutex_destroy(&d->sides[SIDE_READING]);
-  mutex_destroy(&d->sides[SIDE_WRITING]);
+  for (size_t i = 0; i < sizeof d->sides / sizeof *d->sides; i++) mutex_destroy(&d->sides[i]);
   free(d->name);
   free(d);
 }
@@ -94,6 +92,17 @@ const char *db_id(const void *impl) {
   return ((const struct db *)impl)->id;
 }
 
+/* What is claimed is ours whole, or given back. */
+static enum status keep(struct db *d, struct error *err) {
+  enum status st = identify(d, err); /* its last owner may have renewed it */
+  if (st == ST_OK) st = db_keeper_start(d, err);
+  if (st == ST_OK) return ST_OK;
+  mutex_lock(&d->sides[SIDE_WRITING]);
+  d->steps->release(d->impl);
+  mutex_unlock(&d->sides[SIDE_WRITING]);
+  return st;
+}
+
 enum status db_lock(void *impl, int64_t wait_ms, struct error *err) {
   struct db *d = impl;
   int64_t until_ns = thread_now_ns() + wait_ms * 1000000;
@@ -102,23 +111,42 @@ enum status db_lock(void *impl, int64_t wait_ms, struct error *err) {
     return error_set(err, ST_NOT_FOUND, "nobody has opened the outbox %s to change it yet",
                      d->name);
   while (st == ST_OK) {
+    d->claimed_ns = thread_now_ns();
     st = DB_STEP(d, SIDE_WRITING, claim(d->impl, err));
     if (st != ST_BUSY || thread_now_ns() >= until_ns) break;
     thread_sleep_until(thread_now_ns() + CLAIM_MS * 1000000LL);
     st = ST_OK;
   }
-  if (st == ST_OK) st = identify(d, err); /* its last owner may have renewed it */
-  return st == ST_OK ? db_keeper_start(d, err) : st;
+  return st == ST_OK ? keep(d, err) : st;
+}
+
+bool db_owner(const void *impl, struct store_owner *out) {
+  const struct db *d = impl;
+  return d->steps->owner(d->impl, out);
+}
+
+/* Whoever reads of it may wait a moment longer than that. */
+void db_stand_by(void *impl) {
+  struct db *d = impl;
+  int64_t now_ns = thread_now_ns();
+  if (!d->steps->stand_by || (d->stood_ns && now_ns - d->stood_ns < STAND_BY_MS * 1000000LL))
+    return;
+  enum status st = DB_STEP(d, SIDE_WRITING, stand_by(d->impl, NULL));
+  if (st == ST_OK) d->stood_ns = now_ns;
+}
+
+size_t db_standbys(const void *impl, struct store_owner list[STORE_STANDBYS]) {
+  const struct db *d = impl;
+  return d->steps->standbys ? d->steps->standbys(d->impl, list) : 0;
 }
 
 int64_t db_holder(const void *impl) {
-  const struct db *d = impl;
-  return d->steps->holder(d->impl);
+  struct store_owner owner = {.pid = -1, .here = true};
+  return db_owner(impl, &owner) ? owner.pid : 0;
 }
 
 enum status db_check(void *impl, struct error *err) {
-  struct db *d = impl;
-  return DB_STEP(d, SIDE_WRITING, renew(d->impl, err));
+  return db_renew(impl, err);
 }
 
 enum status db_renew_id(void *impl, struct error *err) {

@@ -16,7 +16,7 @@ enum status db_open(const struct db_steps *steps, const char *address,
 /* clang-format off */
 #define DATABASE_TRAITS {.lasts = true, .watches = true, .order = ORDER_OF_COMING, .counts = false, .keeps_sent = false}
 #define DATABASE_OPERATIONS(X) \
-  X(close) X(id) X(lock) X(holder) X(check) X(renew_id) X(note_name) X(note_read) X(note_write) X(note_remove) \
+  X(close) X(id) X(lock) X(holder) X(owner) X(stand_by) X(standbys) X(check) X(renew_id) X(note_name) X(note_read) X(note_write) X(note_remove) \
   X(shelf_words) X(dead_words) X(whereabouts) X(hinders_one) X(remedy) X(left) X(space) X(writable) X(examine) \
   X(estimate) X(audit) X(draft_begin) X(draft_add) X(draft_commit) X(draft_close) X(selections) \
   X(selection_size) X(selection_read) X(selection_add) X(selection_remove) X(due_open) X(due_add) X(due_has) \
@@ -33,6 +33,9 @@ void db_close(void *);
 const char *db_id(const void *);
 enum status db_lock(void *, int64_t wait_ms, struct error *);
 int64_t db_holder(const void *);
+bool db_owner(const void *, struct store_owner *);
+void db_stand_by(void *);
+size_t db_standbys(const void *, struct store_owner[STORE_STANDBYS]);
 enum status db_check(void *, struct error *);
 enum status db_renew_id(void *, struct error *);
 const char *db_note_name(enum note);

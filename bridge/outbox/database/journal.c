@@ -140,6 +140,7 @@ enum status db_batch_write(void *impl, struct manifest *m, const char *nonce, st
   if (st == ST_OK) st = make_digest(m->number, m->before, b.nonce, b.entries, m->digest, err);
   memcpy(b.digest, m->digest, sizeof b.digest);
   memcpy(b.before, m->before, sizeof b.before);
+  if (st == ST_OK) st = db_still(d, err);
   if (st == ST_OK) st = DB_STEP(d, SIDE_WRITING, batch_write(d->impl, &b, err));
   buffer_release(&entries);
   return st;

@@ -25,7 +25,9 @@ struct db {
   struct log *log;
   struct store_config c;
   char id[37];
-  struct mutex sides[2]; /* by enum db_side: one step of each at a time */
+  struct mutex sides[3]; /* by enum db_side: one step of each at a time */
+
+  int64_t stood_ns; /* when it said that it waits; 0: never */
 
   /* keeper.c: renews a lease */
   struct thread keeper;
@@ -35,6 +37,7 @@ struct db {
   struct mutex lock;
   struct cond ending;
   bool ends;
+  int64_t claimed_ns; /* when it was asked for last that the outbox be ours, and that was granted */
   struct table hands; /* by seq */
   size_t in_hand, lingering;
   int64_t *notices; /* seqs to be looked at behind the scan */
@@ -91,7 +94,10 @@ uint64_t db_body_most(const struct db *d);
 /* Is it a row that this outbox publishes? */
 bool db_is_ours(const struct row_entry *e);
 
-/* keeper.c */
+/* keeper.c. Is it ours? The database is asked, beside all other steps. Any thread. */
+MUST_CHECK enum status db_renew(struct db *d, struct error *err);
+/* The same, but it is asked only where the lease has run out by our own clock. */
+MUST_CHECK enum status db_still(struct db *d, struct error *err);
 MUST_CHECK enum status db_keeper_start(struct db *d, struct error *err);
 void db_keeper_stop(struct db *d);
 

@@ -31,7 +31,8 @@
  * on any thread. A step of the reading side never waits for one of the writing side, and changes
  * nothing; it sees every transaction that was committed before it began. Connections that broke are
  * made again by the next step of their side. A store that was opened only to look (create false)
- * makes its writing connection when the first step of that side is taken (db_insert).
+ * makes its writing connection when the first step of that side is taken (db_insert). A kind with a
+ * lease has a third, KEEPING, for renew alone, so that it waits behind no other step.
  *
  * ERRORS. All steps: ST_OK; ST_NO_MEMORY; ST_UNAVAILABLE: no connection, a cut one, a lock of the
  * application's that was held for too long: later it works, and it may have happened; ST_NO_SPACE:
@@ -162,7 +163,7 @@ enum { DB_COUNT_PENDING = 1, DB_COUNT_DEAD = 2, DB_OLDEST = 4 }; /* last comes w
 
 /* ---- the table: each is required ---- */
 
-enum db_side { SIDE_READING, SIDE_WRITING };
+enum db_side { SIDE_READING, SIDE_WRITING, SIDE_KEEPING };
 
 struct db_steps {
   int64_t lease_ms; /* > 0: a claim ends by itself so long after the last claim or renew; renew is
@@ -190,9 +191,13 @@ struct db_steps {
   /* Ours from now on. ST_BUSY: another has it; err says who (host, pid) since when, and what to do.
    * It never waits: the caller asks again. Notes of attempts whose rows are gone go with it. */
   enum status (*claim)(void *impl, struct error *err);
-  /* (owner) For lease_ms longer. With lease_ms 0: is it still ours? Cheap. */
+  /* (owner) For lease_ms longer, on the side KEEPING. With lease_ms 0: is it still ours? Cheap, and
+   * of the side WRITING. */
   enum status (*renew)(void *impl, struct error *err);
   void (*release)(void *impl); /* best effort */
+  /* May be NULL, with standbys: nobody can be told. This process waits for the outbox; asked every
+   * three seconds while it does. claim and close end it. */
+  enum status (*stand_by)(void *impl, struct error *err);
   /* (owner, durable) Another id in place of the one that is there. */
   enum status (*renew_id)(void *impl, const char *id, struct error *err);
 
@@ -293,8 +298,11 @@ struct db_steps {
 
   /* -- any thread, beside all others: the kind locks for itself -- */
 
-  /* Who has it: pid on this host, -1: it cannot be told, 0: nobody. */
-  int64_t (*holder)(void *impl);
+  /* Who has it; false: nobody. What cannot be told stays as it was given. */
+  bool (*owner)(void *impl, struct store_owner *out);
+  /* Who said within the last ten seconds that it waits; since_us: when. How many are in the list.
+   */
+  size_t (*standbys)(void *impl, struct store_owner list[STORE_STANDBYS]);
   /* condition.h, of this kind. examine is not asked of the second intake. */
   void (*space)(void *impl, struct store_space *out);
   enum status (*writable)(void *impl, struct error *err);

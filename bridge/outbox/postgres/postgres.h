@@ -18,9 +18,10 @@
 struct postgres {
   struct pg_address address;
   const struct clock *clock;
-  struct pg_connection *sides[2]; /* enum db_side */
+  struct pg_connection *sides[3]; /* enum db_side */
   char *schema;                   /* quoted */
   char token[37];                 /* of our claim, or of the one that is tried; "": none */
+  bool stands_by;                 /* others were told so */
   bool claiming;                  /* nobody knows yet whether it got there */
   /* The newest batch whose settling we were told of. Where it is not settled any more the server
    * has lost what it said it did: it went back. digest "": none. */
@@ -42,6 +43,10 @@ MUST_CHECK enum status pg_step_each(struct postgres *p, enum db_side side, const
 MUST_CHECK enum status pg_owner_step(struct postgres *p, const char *sql,
                                      const struct pg_args *args, bool durable,
                                      struct pg_answer *answer, struct error *err);
+/* The same on another side; nothing is said of what is durable. */
+MUST_CHECK enum status pg_owner_step_on(struct postgres *p, enum db_side side, const char *sql,
+                                        const struct pg_args *args, struct pg_answer *answer,
+                                        struct error *err);
 /* What was committed did not wait for its standby: ST_UNAVAILABLE, so that it is taken again. */
 MUST_CHECK enum status pg_durable(const struct pg_answer *a, struct error *err);
 /* ST_BUSY: that owner has it. */
@@ -68,7 +73,10 @@ enum status pg_claim(void *, struct error *);
 enum status pg_renew(void *, struct error *);
 void pg_release(void *);
 enum status pg_renew_id(void *, const char *id, struct error *);
-int64_t pg_holder(void *);
+bool pg_owner(void *, struct store_owner *);
+enum status pg_stand_by(void *, struct error *);
+void pg_stand_down(struct postgres *p); /* it waits no more */
+size_t pg_standbys(void *, struct store_owner[STORE_STANDBYS]);
 /* journal.c */
 enum status pg_batch_write(void *, const struct db_batch *, struct error *);
 enum status pg_batch_settle(void *, uint64_t, const char *, struct error *);

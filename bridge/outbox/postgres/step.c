@@ -64,10 +64,10 @@ enum status pg_busy(const struct postgres *p, struct span owner, int64_t since_u
                    p->address.shown, SPAN_ARGS(pid), SPAN_ARGS(host), time_format(since_us, since));
 }
 
-static enum status not_ours(struct postgres *p, struct error *err) {
+static enum status not_ours(struct postgres *p, enum db_side side, struct error *err) {
   struct pg_answer a;
-  enum status st = pg_step(p, SIDE_WRITING, "SELECT owner, claimed_at FROM @lane WHERE lane {=} 0",
-                           NULL, &a, err);
+  enum status st =
+      pg_step(p, side, "SELECT owner, claimed_at FROM @lane WHERE lane {=} 0", NULL, &a, err);
   if (st != ST_OK) return st;
   if (pg_rows(a.rows) && !pg_is_null(a.rows, 0, 0))
     st = pg_busy(p, pg_span(a.rows, 0, 0), pg_time_us(a.rows, 0, 1), err);
@@ -78,14 +78,22 @@ static enum status not_ours(struct postgres *p, struct error *err) {
   return st;
 }
 
+enum status pg_owner_step_on(struct postgres *p, enum db_side side, const char *sql,
+                             const struct pg_args *args, struct pg_answer *answer,
+                             struct error *err) {
+  *answer = (struct pg_answer){0};
+  if (!*p->token) return not_ours(p, side, err);
+  enum status st = pg_step(p, side, sql, args, answer, err);
+  if (st != ST_OK) return st;
+  if (pg_rows(answer->rows) && pg_number(answer->rows, 0, 0)) return ST_OK;
+  pg_answer_release(answer);
+  return not_ours(p, side, err);
+}
+
 enum status pg_owner_step(struct postgres *p, const char *sql, const struct pg_args *args,
                           bool durable, struct pg_answer *answer, struct error *err) {
-  if (!*p->token) return not_ours(p, err);
-  enum status st = pg_step(p, SIDE_WRITING, sql, args, answer, err);
-  if (st != ST_OK) return st;
-  bool ours = pg_rows(answer->rows) && pg_number(answer->rows, 0, 0);
-  if (!ours) st = not_ours(p, err);
-  if (ours && durable) st = pg_durable(answer, err);
+  enum status st = pg_owner_step_on(p, SIDE_WRITING, sql, args, answer, err);
+  if (st == ST_OK && durable) st = pg_durable(answer, err);
   if (st != ST_OK) pg_answer_release(answer);
   return st;
 }

@@ -7,8 +7,8 @@
 static void pg_close(void *impl) {
   struct postgres *p = impl;
   if (p->sides[SIDE_WRITING]) pg_release(p);
-  pg_connection_close(p->sides[SIDE_READING]);
-  pg_connection_close(p->sides[SIDE_WRITING]);
+  if (p->stands_by) pg_stand_down(p);
+  for (size_t i = 0; i < sizeof p->sides / sizeof *p->sides; i++) pg_connection_close(p->sides[i]);
   pg_address_release(&p->address);
   buffer_release(&p->appended_text);
   free(p->schema);
@@ -30,15 +30,17 @@ static char *quoted(const char *name) {
 }
 
 static enum status connect_sides(struct postgres *p, struct error *err) {
-  const struct pg_config config = {.address = &p->address,
-                                   .clock = p->clock,
-                                   .connect_ms = 5000,
-                                   .answer_ms = 30000,
-                                   .backoff = {50, 5000, 100}};
+  struct pg_config config = {.address = &p->address,
+                             .clock = p->clock,
+                             .connect_ms = 5000,
+                             .answer_ms = 30000,
+                             .backoff = {50, 5000, 100}};
   p->schema = quoted(p->address.schema);
   if (!p->schema) return error_set(err, ST_NO_MEMORY, "no memory for an outbox");
   enum status st = pg_connection_open(&config, &p->sides[SIDE_READING], err);
   if (st == ST_OK) st = pg_connection_open(&config, &p->sides[SIDE_WRITING], err);
+  config.answer_ms = PG_LEASE_MS; /* later it says nothing of a lease */
+  if (st == ST_OK) st = pg_connection_open(&config, &p->sides[SIDE_KEEPING], err);
   return st;
 }
 
@@ -115,7 +117,9 @@ const struct db_steps postgres_steps = {.lease_ms = PG_LEASE_MS,
                                         .due_count = pg_due_count,
                                         .due_has = pg_due_has,
                                         .count = pg_count,
-                                        .holder = pg_holder,
+                                        .owner = pg_owner,
+                                        .stand_by = pg_stand_by,
+                                        .standbys = pg_standbys,
                                         .space = pg_space,
                                         .writable = pg_writable,
                                         .examine = pg_examine,

@@ -143,17 +143,18 @@ void sq_unlock(struct sq *s) {
   s->lock = -1;
 }
 
-int64_t sq_holder(void *impl) {
+bool sq_owner(void *impl, struct store_owner *out) {
   const struct sq *s = impl;
-  char path[PATH_MAX], since[TIME_TEXT];
+  char path[PATH_MAX], since[TIME_TEXT] = "";
   struct flock lock = whole(F_WRLCK);
   lock_path(s, path);
   int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0) return errno == ENOENT ? 0 : -1;
-  int64_t pid = -1;
-  if (fcntl(fd, F_OFD_GETLK, &lock) == 0) pid = lock.l_type == F_UNLCK ? 0 : read_owner(fd, since);
+  if (fd < 0) return errno != ENOENT;
+  bool known = fcntl(fd, F_OFD_GETLK, &lock) == 0, owned = !known || lock.l_type != F_UNLCK;
+  if (known && owned) out->pid = read_owner(fd, since);
   close(fd);
-  return pid;
+  if (!time_parse(span_of(since), &out->since_us)) out->since_us = TIME_NONE;
+  return owned;
 }
 
 void sq_space(void *impl, struct store_space *out) {

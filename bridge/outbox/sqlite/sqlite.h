@@ -53,7 +53,7 @@ MUST_CHECK enum status sq_check_place(const char *path, struct error *err);
 MUST_CHECK enum status sq_lock(struct sq *s, struct error *err); /* ST_BUSY */
 MUST_CHECK enum status sq_lock_check(struct sq *s, struct error *err);
 void sq_unlock(struct sq *s);
-int64_t sq_holder(void *impl);
+bool sq_owner(void *impl, struct store_owner *out);
 void sq_space(void *impl, struct store_space *out);
 
 /* connect.c */

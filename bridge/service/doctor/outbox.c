@@ -51,11 +51,12 @@ static void check_space(struct doctor *d) {
 
 static void check_worker(struct doctor *d) {
   struct store_owner owner;
-  char who[STORE_OWNER_TEXT];
+  char who[STORE_OWNER_TEXT], others[STORE_STANDBY_TEXT];
   d->holder = store_owner(d->store, &owner) ? owner.pid : 0;
+  store_standby_words(d->store, others);
   if (d->holder > 0)
-    doctor_found(d, "worker", REPORT_OK, "pid %lld holds the outbox%s", (long long)d->holder,
-                 store_owner_where(&owner, who));
+    doctor_found(d, "worker", REPORT_OK, "pid %lld holds the outbox%s%s%s", (long long)d->holder,
+                 store_owner_where(&owner, who), *others ? "; " : "", others);
   else if (d->holder < 0)
     doctor_found(d, "worker", REPORT_OK, "somebody holds the outbox");
   else

@@ -70,8 +70,10 @@ static void gather_facts(struct service *s, struct relay_status *status, struct 
     f->owned = store_owner(s->store, &f->owner);
     f->unanswered = s->unanswered;
     f->standby = s->standby;
+    if (f->standby) service_waits_for(s, f->waits);
     if (!f->owned && !f->standby) take_refusal(s, f);
   }
+  store_standby_words(s->store, f->standbys);
   service_paused(s, &f->pause);
   mutex_lock(&s->lock);
   memcpy(f->schemas_refused, s->schemas_refused, sizeof f->schemas_refused);

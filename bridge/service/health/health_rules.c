@@ -187,13 +187,9 @@ static void rule_owner(const struct facts *f, const struct limits *l, struct jud
 }
 
 static void rule_standby(const struct facts *f, const struct limits *l, struct judgement *j) {
-  char who[STORE_OWNER_TEXT];
   (void)l;
-  if (!f->standby) return;
-  store_owner_words(&f->owner, who);
-  say_state(j, HEALTH_OK, "", "This worker is a standby: %s%s",
-            f->owned ? "the outbox is held by " : "nobody holds the outbox, it takes it over",
-            f->owned ? who : "");
+  if (f->standby) say_state(j, HEALTH_OK, "", "This worker is a standby: %s", f->waits);
+  if (*f->standbys) say_state(j, HEALTH_OK, "", "%s for the outbox", f->standbys);
 }
 
 static void rule_worker(const struct facts *f, const struct limits *l, struct judgement *j) {

@@ -37,7 +37,9 @@ struct facts {
   bool relay;    /* this process relays */
   bool owned;    /* else: somebody holds the lock: */
   struct store_owner owner;
-  bool standby;      /* this process waits for it */
+  bool standby;                      /* this process waits for it: */
+  char waits[400];                   /* for what */
+  char standbys[STORE_STANDBY_TEXT]; /* who waits, in words; "": nobody known */
   bool unanswered;   /* somebody took the call on the control socket and did not answer */
   char refused[360]; /* no worker runs, and none would start: what is wrong with the settings; else
                         "" */

@@ -32,8 +32,8 @@ static void check_folders(struct service *s, struct readiness *r) {
 
 /* Ready for what it is there for, else no rolling update would ever end. */
 static void check_standby(struct service *s, struct readiness *r) {
-  char who[STORE_OWNER_TEXT];
-  say_check(r, "standby", true, "the outbox is held by %s", service_owner(s, who));
+  char what[SERVICE_WAITS_TEXT];
+  say_check(r, "standby", true, "%s", service_waits_for(s, what));
 }
 
 static void check_lock(struct service *s, struct readiness *r) {

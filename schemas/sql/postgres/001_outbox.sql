@@ -30,6 +30,12 @@ CREATE TABLE :"schema".lane (
   changes     pg_catalog.int8 NOT NULL DEFAULT 0
 ) WITH (fillfactor = 20);
 
+-- Workers that wait for it, by pid and host, and when they said so last.
+CREATE TABLE :"schema".worker (
+  worker pg_catalog.text PRIMARY KEY,
+  seen   pg_catalog.timestamptz NOT NULL
+) WITH (fillfactor = 20);
+
 -- Lists of batches: written before Kafka is told, kept until they are settled.
 CREATE TABLE :"schema".batch (
   lane    pg_catalog.int2 NOT NULL,

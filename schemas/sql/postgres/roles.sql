@@ -16,4 +16,4 @@ GRANT INSERT (id, name, key, payload, headers, created_at) ON :"schema".outbox T
 -- The relay changes no row of the application: it reads it, takes it out, and puts a dead letter back.
 GRANT SELECT, DELETE, INSERT ON :"schema".outbox TO :"relay";
 GRANT SELECT, INSERT, UPDATE, DELETE
-   ON :"schema".lane, :"schema".batch, :"schema".attempt, :"schema".dead, :"schema".text, :"schema".due, :"schema".state TO :"relay";
+   ON :"schema".lane, :"schema".worker, :"schema".batch, :"schema".attempt, :"schema".dead, :"schema".text, :"schema".due, :"schema".state TO :"relay";
