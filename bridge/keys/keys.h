@@ -19,8 +19,8 @@
 #include "bridge/event/key.h"
 
 /* Where keys wait that Redis cannot be told now, over restarts too: that of the outbox
- * (bridge/outbox/due.h says what each does), handed in by whoever opens keys. open comes first, of
- * redis.url=off never. */
+ * (bridge/outbox/keys_due.h says what each does), handed in by whoever opens keys. open comes
+ * first, of redis.url=off never. */
 struct keys_due {
   void *ctx;
   enum status (*open)(void *ctx, size_t most, struct error *err);

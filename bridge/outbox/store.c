@@ -218,35 +218,35 @@ enum status store_begin(struct store *s, const struct store_config *config, stru
 
 /* ---- what Redis has yet to be told ---- */
 
-enum status store_due_open(struct store *s, size_t most, struct error *err) {
-  enum status st = s->ops->due_open(s->impl, most, err);
+enum status store_keys_due_open(struct store *s, size_t most, struct error *err) {
+  enum status st = s->ops->keys_due_open(s->impl, most, err);
   s->due = st == ST_OK;
   return st;
 }
 
-enum status store_due_add(struct store *s, const struct key *list, const bool *done, size_t count,
-                          uint64_t *given_up, struct error *err) {
+enum status store_keys_due_add(struct store *s, const struct key *list, const bool *done,
+                               size_t count, uint64_t *given_up, struct error *err) {
   BUG_ON(!s->due || !s->create || !s->locked);
-  return s->ops->due_add(s->impl, list, done, count, given_up, err);
+  return s->ops->keys_due_add(s->impl, list, done, count, given_up, err);
 }
 
-bool store_due_has(struct store *s, struct span id) {
-  return s->due && s->ops->due_has(s->impl, id);
+bool store_keys_due_has(struct store *s, struct span id) {
+  return s->due && s->ops->keys_due_has(s->impl, id);
 }
 
-uint64_t store_due_count(struct store *s) {
-  return s->due ? s->ops->due_count(s->impl) : 0;
+uint64_t store_keys_due_count(struct store *s) {
+  return s->due ? s->ops->keys_due_count(s->impl) : 0;
 }
 
-enum status store_due_read(struct store *s, struct key *out, size_t max, size_t *count,
-                           struct error *err) {
+enum status store_keys_due_read(struct store *s, struct key *out, size_t max, size_t *count,
+                                struct error *err) {
   BUG_ON(!s->due || !s->create);
-  return s->ops->due_read(s->impl, out, max, count, err);
+  return s->ops->keys_due_read(s->impl, out, max, count, err);
 }
 
-enum status store_due_drop(struct store *s, struct error *err) {
+enum status store_keys_due_drop(struct store *s, struct error *err) {
   BUG_ON(!s->due || !s->create || !s->locked);
-  return s->ops->due_drop(s->impl, err);
+  return s->ops->keys_due_drop(s->impl, err);
 }
 
 /* ---- entries ---- */

@@ -8,7 +8,7 @@
  *   operators.h     list, find, look, replay, purge, emit
  *   condition.h     figures, room, examinations
  *   notes.h         small texts that belong to it; the pause, the ledger's name
- *   due.h           what Redis has yet to be told
+ *   keys_due.h           what Redis has yet to be told
  *   selections.h    which dead letters a bulk replay or purge is about
  *   manifest.h      the journal of batches
  *   survey.h        everything that is in it, and what belongs there or not

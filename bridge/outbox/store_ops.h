@@ -4,7 +4,7 @@
 #ifndef BRIDGE_OUTBOX_STORE_OPS_H
 #define BRIDGE_OUTBOX_STORE_OPS_H
 
-#include "bridge/outbox/due.h"
+#include "bridge/outbox/keys_due.h"
 #include "bridge/outbox/survey.h"
 
 struct manifest; /* manifest.h: the journal of batches */
@@ -51,13 +51,13 @@ struct store_ops {
                                 struct error *);
   enum status (*selection_add)(void *, uint64_t, struct span, struct error *);
   enum status (*selection_remove)(void *, uint64_t, struct error *);
-  enum status (*due_open)(void *, size_t, struct error *);
-  enum status (*due_add)(void *, const struct key *, const bool *, size_t, uint64_t *,
-                         struct error *);
-  bool (*due_has)(void *, struct span);
-  uint64_t (*due_count)(void *);
-  enum status (*due_read)(void *, struct key *, size_t, size_t *, struct error *);
-  enum status (*due_drop)(void *, struct error *);
+  enum status (*keys_due_open)(void *, size_t, struct error *);
+  enum status (*keys_due_add)(void *, const struct key *, const bool *, size_t, uint64_t *,
+                              struct error *);
+  bool (*keys_due_has)(void *, struct span);
+  uint64_t (*keys_due_count)(void *);
+  enum status (*keys_due_read)(void *, struct key *, size_t, size_t *, struct error *);
+  enum status (*keys_due_drop)(void *, struct error *);
   enum status (*begin)(void *, const struct store_config *, struct error *);
   enum status (*next)(void *, struct arena *, struct arena *, struct entry *, struct error *);
   enum status (*follow)(void *, struct error *);

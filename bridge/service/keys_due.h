@@ -1,5 +1,5 @@
 /* keys_due.h - the outbox as the place where keys wait that Redis cannot be told now: what
- * bridge/keys asks for, answered by bridge/outbox/due.h. Private to bridge/service.
+ * bridge/keys asks for, answered by bridge/outbox/keys_due.h. Private to bridge/service.
  */
 #ifndef BRIDGE_SERVICE_KEYS_DUE_H
 #define BRIDGE_SERVICE_KEYS_DUE_H

@@ -43,7 +43,8 @@ void keys_close(struct keys *k) {
 
 void keys_state(struct keys *k, struct keys_state *out) {
   (void)k;
-  *out = (struct keys_state){.off = world.redis_off, .up = world.redis_up, .due = world.due_count};
+  *out = (struct keys_state){
+      .off = world.redis_off, .up = world.redis_up, .due = world.keys_due_count};
 }
 
 enum status keys_check(struct keys *k, const struct span *ids, size_t count, bool *seen,
@@ -51,7 +52,7 @@ enum status keys_check(struct keys *k, const struct span *ids, size_t count, boo
   (void)k, (void)place, (void)arena;
   sim_yield();
   for (size_t i = 0; i < count; i++)
-    seen[i] = has(world.due, world.due_count, ids[i]) ||
+    seen[i] = has(world.due, world.keys_due_count, ids[i]) ||
               (world.redis_up && has(world.keys, world.key_count, ids[i]));
   if (!world.redis_up) reach(REACHED_REDIS_AWAY);
   return world.redis_up ? ST_OK : ST_UNAVAILABLE;
@@ -64,7 +65,7 @@ enum status keys_set(struct keys *k, const struct key *list, size_t count, struc
     if (world.redis_up)
       put(world.keys, &world.key_count, list[i].id);
     else
-      put(world.due, &world.due_count, list[i].id);
+      put(world.due, &world.keys_due_count, list[i].id);
   }
   return ST_OK;
 }
@@ -72,9 +73,9 @@ enum status keys_set(struct keys *k, const struct key *list, size_t count, struc
 void keys_tend(struct keys *k) {
   (void)k;
   if (!world.redis_up) return;
-  for (size_t i = 0; i < world.due_count; i++)
+  for (size_t i = 0; i < world.keys_due_count; i++)
     put(world.keys, &world.key_count, span_of(world.due[i]));
-  world.due_count = 0;
+  world.keys_due_count = 0;
 }
 
 void keys_words(const char *error, bool required, struct keys_words *out) {

@@ -78,7 +78,7 @@ static void renew_id(void) {
   if (st == ST_OK && how.send) st = ask_doctor(&request, &how, &json, &err);
   if (st != ST_OK) violation("doctor --new-id: %s", err.text);
   sim_say("the outbox goes on under a new id, %llu sent unknown", (unsigned long long)how.send);
-  world.key_count = world.due_count = 0; /* its keys in Redis are others */
+  world.key_count = world.keys_due_count = 0; /* its keys in Redis are others */
   life.forgot = life.renewed = true;
   reach(REACHED_NEW_ID);
   buffer_release(&json);

@@ -76,7 +76,7 @@ struct sim_world {
   bool unanswered; /* a commit was sent, and no answer to it has come yet */
   /* Redis: ids, and those that are to be set (which lie in the outbox) */
   char keys[KEYS][64], due[KEYS][64];
-  size_t key_count, due_count;
+  size_t key_count, keys_due_count;
 };
 extern struct sim_world world;
 

@@ -12,7 +12,7 @@ SAME_FILE = 2    # so many modules may have a file of the same name
 HELPER = re.compile(r"^static [^;={}()]*?\b\*?([a-z][a-z0-9]*)\([^;{}]*\)\s*\{", re.M)
 # Of the names that once had to be looked into to know what they hold: none comes back.
 OPAQUE = set("desk front hands left letters look moves growing tell take lost isolate reserve waiting glance books census tallies frozen "
-             "finding examination numbers judge replaying entries candidates patience line".split())
+             "finding examination numbers judge replaying entries candidates patience line due".split())
 
 
 def module_of(path):

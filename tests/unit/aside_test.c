@@ -356,24 +356,24 @@ CASE(what_was_written_is_read_back) {
   static const char *const texts[] = {"plain",        "-", "", "two words, and %41", "\xff\x01\n\t",
                                       "\xe6\x98\x9f", NULL};
   for (unsigned i = 0; i < 6; i++) {
-    struct fs_row row = {.what = (enum aside)(i % 3),
-                         .ref = {.name = i == 2 ? SPAN("x") : span_of(texts[i]),
-                                 .id = span_of(texts[i]),
-                                 .content = UINT64_MAX - i,
-                                 .stamp = {UINT64_MAX - i, -1, INT64_MIN, INT64_MAX},
-                                 .place = i % 2 ? PLACE_PENDING : PLACE_FLAT},
-                         .since_us = TIME_NONE,
-                         .sys = EPERM,
-                         .why = texts[(i + 1) % 6],
-                         .failure = box_failure((enum reason)i, 7)};
+    struct fs_aside row = {.what = (enum aside)(i % 3),
+                           .ref = {.name = i == 2 ? SPAN("x") : span_of(texts[i]),
+                                   .id = span_of(texts[i]),
+                                   .content = UINT64_MAX - i,
+                                   .stamp = {UINT64_MAX - i, -1, INT64_MIN, INT64_MAX},
+                                   .place = i % 2 ? PLACE_PENDING : PLACE_FLAT},
+                           .since_us = TIME_NONE,
+                           .sys = EPERM,
+                           .why = texts[(i + 1) % 6],
+                           .failure = box_failure((enum reason)i, 7)};
     struct buffer text = {0};
-    struct fs_row *got;
+    struct fs_aside *got;
     row.failure.topic = i == 2 ? NULL : texts[i];
     row.failure.error = i == 2 ? NULL : texts[i];
-    fs_row_print(&row, &text);
+    fs_aside_print(&row, &text);
     struct span line = {text.ptr, text.len - 1};
     assert_int_equal(text.ptr[line.len], '\n');
-    assert_int_equal(fs_row_parse(line, &got, NULL), ST_OK);
+    assert_int_equal(fs_aside_parse(line, &got, NULL), ST_OK);
     assert_int_equal(got->what, row.what);
     assert_memory_equal(&got->ref.stamp, &row.ref.stamp, sizeof row.ref.stamp);
     assert_int_equal(got->ref.place, row.ref.place);
@@ -390,7 +390,7 @@ CASE(what_was_written_is_read_back) {
     free(got);
     for (line.len--; line.len;
          line.len--) { /* cut anywhere: refused, or the last word is shorter */
-      if (fs_row_parse(line, &got, NULL) != ST_OK) continue;
+      if (fs_aside_parse(line, &got, NULL) != ST_OK) continue;
       assert_true(strlen(got->why) < strlen(row.why) || !*row.why);
       free(got);
     }

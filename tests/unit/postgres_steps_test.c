@@ -145,8 +145,8 @@ CASE(one_claim_at_a_time_and_each_step_of_its_owner_alone) {
   assert_int_equal(S->text_append(f->p, "note/a", SPAN("x"), &f->err), ST_BUSY);
   assert_int_equal(S->text_remove(f->p, "note/", true, &f->err), ST_BUSY);
   assert_int_equal(S->text_move(f->p, "note/a", "note/b", &f->err), ST_BUSY);
-  assert_int_equal(S->due_add(f->p, &key, 1, 10, &n, &n, &f->err), ST_BUSY);
-  assert_int_equal(S->due_drop(f->p, 100, &n, &f->err), ST_BUSY);
+  assert_int_equal(S->keys_due_add(f->p, &key, 1, 10, &n, &n, &f->err), ST_BUSY);
+  assert_int_equal(S->keys_due_drop(f->p, 100, &n, &f->err), ST_BUSY);
   assert_string_equal(ids(f, SHELF_PENDING), "a");
   assert_int_equal(super(f, "SELECT (SELECT count(*) FROM $s.batch) + (SELECT count(*) FROM "
                             "$s.text) + (SELECT count(*) FROM $s.due) + (SELECT count(*) FROM "

@@ -63,24 +63,24 @@ CASE(keys_due_are_a_queue_with_an_end) {
     keys[i] = (struct key){span_of(id[i]), SPAN("t/0/1")};
   }
   OK(S->claim(f->p, &f->err));
-  OK(S->due_add(f->p, keys, 5, 16, &given_up, &left, &f->err));
+  OK(S->keys_due_add(f->p, keys, 5, 16, &given_up, &left, &f->err));
   assert_true(given_up == 0 && left == 5);
-  OK(S->due_add(f->p, keys + 5, 12, 16, &given_up, &left, &f->err));
+  OK(S->keys_due_add(f->p, keys + 5, 12, 16, &given_up, &left, &f->err));
   assert_true(given_up == 2 && left == 15);
-  OK(S->due_read(f->p, 3, &f->arena, got, &count, &upto, &f->err));
+  OK(S->keys_due_read(f->p, 3, &f->arena, got, &count, &upto, &f->err));
   assert_true(count == 3 && span_is(got[0].id, "id-2") && span_is(got[2].id, "id-4"));
   assert_true(span_is(got[0].place, "t/0/1"));
-  OK(S->due_has(f->p, SPAN("id-2"), &has, &f->err));
+  OK(S->keys_due_has(f->p, SPAN("id-2"), &has, &f->err));
   assert_true(has);
-  OK(S->due_drop(f->p, upto, &left, &f->err));
+  OK(S->keys_due_drop(f->p, upto, &left, &f->err));
   assert_int_equal(left, 12);
-  OK(S->due_has(f->p, SPAN("id-2"), &has, &f->err));
+  OK(S->keys_due_has(f->p, SPAN("id-2"), &has, &f->err));
   assert_false(has);
-  OK(S->due_add(f->p, keys, 20, 16, &given_up, &left, &f->err));
+  OK(S->keys_due_add(f->p, keys, 20, 16, &given_up, &left, &f->err));
   assert_true(given_up == 16 && left == 16);
-  OK(S->due_count(f->p, &left, &f->err));
+  OK(S->keys_due_count(f->p, &left, &f->err));
   assert_int_equal(left, 16);
-  OK(S->due_read(f->p, 20, &f->arena, got, &count, &upto, &f->err));
+  OK(S->keys_due_read(f->p, 20, &f->arena, got, &count, &upto, &f->err));
   assert_true(count == 16 && span_is(got[0].id, "id-4") && span_is(got[15].id, "id-19"));
 }
 

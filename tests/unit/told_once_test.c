@@ -2,7 +2,7 @@
  * first. Whatever changes .busbridge is told by a descriptor of its own, though another thread
  * syncs the folder in between by the one that all share. The linker puts the calls below before the
  * system's: they tell errors as Linux does (errseq_t). */
-#include "bridge/outbox/file/records/due.h"
+#include "bridge/outbox/file/records/keys_due.h"
 #include "bridge/outbox/file/site/state.h"
 #include "tests/unit/manifest_box.h"
 
@@ -75,13 +75,13 @@ static enum status remove_note(struct told_box *b) {
 }
 static enum status add_due(struct told_box *b) {
   const struct key key = {.id = SPAN("a"), .place = SPAN("p")};
-  struct fs_due *due;
+  struct fs_keys_due *due;
   uint64_t given_up = 0;
   bool done = false;
-  enum status st = fs_due_open(state_folder(b->state), 100, false, NULL, &due, &b->err);
+  enum status st = fs_keys_due_open(state_folder(b->state), 100, false, NULL, &due, &b->err);
   assert_int_equal(st, ST_OK);
-  st = fs_due_add(due, &key, &done, 1, &given_up, &b->err);
-  fs_due_close(due);
+  st = fs_keys_due_add(due, &key, &done, 1, &given_up, &b->err);
+  fs_keys_due_close(due);
   return st;
 }
 static enum status replace_file(struct told_box *b) {

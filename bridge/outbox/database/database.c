@@ -69,7 +69,7 @@ void db_close(void *impl) {
   free(d->notices);
   wake_close(d->wake);
   db_page_release(&d->page);
-  arena_release(&d->due_arena);
+  arena_release(&d->keys_due_arena);
   cond_destroy(&d->ending);
   mutex_destroy(&d->lock);
   for (size_t i = 0; i < sizeof d->sides / sizeof *d->sides; i++) mutex_destroy(&d->sides[i]);

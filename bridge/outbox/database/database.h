@@ -19,8 +19,8 @@ enum status db_open(const struct db_steps *steps, const char *address,
   X(close) X(id) X(lock) X(holder) X(owner) X(stand_by) X(standbys) X(check) X(renew_id) X(note_name) X(note_read) X(note_write) X(note_remove) \
   X(shelf_words) X(dead_words) X(whereabouts) X(hinders_one) X(remedy) X(left) X(space) X(writable) X(examine) \
   X(estimate) X(audit) X(draft_begin) X(draft_add) X(draft_commit) X(draft_close) X(selections) \
-  X(selection_size) X(selection_read) X(selection_add) X(selection_remove) X(due_open) X(due_add) X(due_has) \
-  X(due_count) X(due_read) X(due_drop) X(begin) X(next) X(follow) X(wait) X(wake) X(rescan) X(rescan_settled) \
+  X(selection_size) X(selection_read) X(selection_add) X(selection_remove) X(keys_due_open) X(keys_due_add) X(keys_due_has) \
+  X(keys_due_count) X(keys_due_read) X(keys_due_drop) X(begin) X(next) X(follow) X(wait) X(wake) X(rescan) X(rescan_settled) \
   X(scanned) X(settle) X(sync) X(linger) X(release) X(aside) X(aside_sync) X(aside_tend) X(asides) X(counts) \
   X(list) X(find) X(look) X(replay) X(replay_all) X(purge) X(bytes) X(emit) X(survey) X(lies) X(batch_write) \
   X(batch_list) X(batch_read) X(batch_names) X(batch_settle) X(batch_remove)
@@ -62,13 +62,13 @@ enum status db_selection_size(void *, uint64_t, uint64_t *, struct error *);
 enum status db_selection_read(void *, uint64_t, uint64_t, size_t, struct buffer *, struct error *);
 enum status db_selection_add(void *, uint64_t, struct span, struct error *);
 enum status db_selection_remove(void *, uint64_t, struct error *);
-enum status db_due_open(void *, size_t, struct error *);
-enum status db_due_add(void *, const struct key *, const bool *, size_t, uint64_t *,
-                       struct error *);
-bool db_due_has(void *, struct span);
-uint64_t db_due_count(void *);
-enum status db_due_read(void *, struct key *, size_t, size_t *, struct error *);
-enum status db_due_drop(void *, struct error *);
+enum status db_keys_due_open(void *, size_t, struct error *);
+enum status db_keys_due_add(void *, const struct key *, const bool *, size_t, uint64_t *,
+                            struct error *);
+bool db_keys_due_has(void *, struct span);
+uint64_t db_keys_due_count(void *);
+enum status db_keys_due_read(void *, struct key *, size_t, size_t *, struct error *);
+enum status db_keys_due_drop(void *, struct error *);
 enum status db_begin(void *, const struct store_config *, struct error *);
 enum status db_next(void *, struct arena *, struct arena *, struct entry *, struct error *);
 enum status db_follow(void *, struct error *);

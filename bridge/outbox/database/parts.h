@@ -61,10 +61,10 @@ struct db {
   int64_t slice_ms;
 
   /* the due ones': the caller's lock */
-  uint64_t due_most;
-  int64_t due_upto;
-  struct arena due_arena;
-  uint64_t due_count; /* atomic */
+  uint64_t keys_due_most;
+  int64_t keys_due_upto;
+  struct arena keys_due_arena;
+  uint64_t keys_due_count; /* atomic */
 };
 
 /* rows_in_hand.c, all under lock */

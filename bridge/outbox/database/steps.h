@@ -240,12 +240,13 @@ struct db_steps {
   /* ST_NOT_FOUND: there was none. begins: all whose names begin with it (ST_OK with none). */
   enum status (*text_remove)(void *impl, const char *name, bool begins, struct error *err);
 
-  /* Due (due.h): a queue. (owner, durable) All of list, at the end. Then while there are more than
-   * most, the oldest eighth of most goes: *given_up, how many. *left: how many there are. */
-  enum status (*due_add)(void *impl, const struct key *list, size_t count, uint64_t most,
-                         uint64_t *given_up, uint64_t *left, struct error *err);
-  /* (owner) The oldest up to this number, which due_read told, go. *left: how many there are. */
-  enum status (*due_drop)(void *impl, int64_t upto, uint64_t *left, struct error *err);
+  /* Due (keys_due.h): a queue. (owner, durable) All of list, at the end. Then while there are more
+   * than most, the oldest eighth of most goes: *given_up, how many. *left: how many there are. */
+  enum status (*keys_due_add)(void *impl, const struct key *list, size_t count, uint64_t most,
+                              uint64_t *given_up, uint64_t *left, struct error *err);
+  /* (owner) The oldest up to this number, which keys_due_read told, go. *left: how many there are.
+   */
+  enum status (*keys_due_drop)(void *impl, int64_t upto, uint64_t *left, struct error *err);
 
   /* -- READING -- */
 
@@ -282,11 +283,11 @@ struct db_steps {
   enum status (*text_names)(void *impl, const char *begin,
                             bool (*visit)(void *ctx, const char *name), void *ctx,
                             struct error *err);
-  /* The oldest, at most max, their spans in arena; *upto: for due_drop. */
-  enum status (*due_read)(void *impl, size_t max, struct arena *arena, struct key *out,
-                          size_t *count, int64_t *upto, struct error *err);
-  enum status (*due_count)(void *impl, uint64_t *count, struct error *err);
-  enum status (*due_has)(void *impl, struct span id, bool *has, struct error *err);
+  /* The oldest, at most max, their spans in arena; *upto: for keys_due_drop. */
+  enum status (*keys_due_read)(void *impl, size_t max, struct arena *arena, struct key *out,
+                               size_t *count, int64_t *upto, struct error *err);
+  enum status (*keys_due_count)(void *impl, uint64_t *count, struct error *err);
+  enum status (*keys_due_has)(void *impl, struct span id, bool *has, struct error *err);
 
   /* -- either side: `side` says on which connection -- */
 

@@ -71,7 +71,7 @@ static void release_reader(struct fs_reader *s) {
   fs_growing_release(s);
   free(s->group.at);
   arena_release(&s->group.arena);
-  fs_desk_release(&s->desk);
+  fs_loaded_release(&s->loaded);
   digest_set_release(&s->told);
   digest_set_release(&s->said);
   digest_set_release(&s->refused);
@@ -101,7 +101,7 @@ void fs_close(void *impl) {
   struct fs *s = impl;
   if (!s) return;
   release_reader(&s->reader);
-  fs_due_close(s->due);
+  fs_keys_due_close(s->due);
   fs_aside_release(&s->finisher);
   release_shared(&s->shared);
   release_site(&s->site);

@@ -8,7 +8,7 @@
 #define BRIDGE_OUTBOX_FILE_FILE_H
 
 #include "bridge/outbox/file/order/order.h"
-#include "bridge/outbox/file/records/due.h"
+#include "bridge/outbox/file/records/keys_due.h"
 #include "bridge/outbox/file/settling/finish.h"
 #include "bridge/outbox/file/shared/shared.h"
 #include "bridge/outbox/file/site/site.h"
@@ -18,7 +18,7 @@ struct fs {
   struct fs_shared shared;
   struct fs_reader reader;
   struct fs_finisher finisher;
-  struct fs_due *due; /* due.h; NULL: not opened */
+  struct fs_keys_due *due; /* keys_due.h; NULL: not opened */
 };
 
 /* file.c: as the operations of these names */

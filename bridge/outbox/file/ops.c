@@ -196,37 +196,37 @@ static enum status op_selection_remove(void *impl, uint64_t number, struct error
 
 /* ---- what Redis has yet to be told ---- */
 
-static enum status op_due_open(void *impl, size_t most, struct error *err) {
+static enum status op_keys_due_open(void *impl, size_t most, struct error *err) {
   struct fs *s = impl;
   int folder = state_folder(s->site.state);
-  fs_due_close(s->due);
+  fs_keys_due_close(s->due);
   s->due = NULL;
   if (folder < 0) return ST_OK; /* it was never opened to be changed */
-  enum status st = fs_due_open(folder, most, s->site.inspect, s->site.log, &s->due, err);
+  enum status st = fs_keys_due_open(folder, most, s->site.inspect, s->site.log, &s->due, err);
   if (st != ST_OK) error_prefix(err, "%s/.busbridge", state_path(s->site.state));
   return st;
 }
 
-static enum status op_due_add(void *impl, const struct key *list, const bool *done, size_t count,
-                              uint64_t *given_up, struct error *err) {
-  return fs_due_add(DUE(impl), list, done, count, given_up, err);
+static enum status op_keys_due_add(void *impl, const struct key *list, const bool *done,
+                                   size_t count, uint64_t *given_up, struct error *err) {
+  return fs_keys_due_add(DUE(impl), list, done, count, given_up, err);
 }
 
-static bool op_due_has(void *impl, struct span id) {
-  return DUE(impl) && fs_due_has(DUE(impl), id);
+static bool op_keys_due_has(void *impl, struct span id) {
+  return DUE(impl) && fs_keys_due_has(DUE(impl), id);
 }
 
-static uint64_t op_due_count(void *impl) {
-  return DUE(impl) ? fs_due_count(DUE(impl)) : 0;
+static uint64_t op_keys_due_count(void *impl) {
+  return DUE(impl) ? fs_keys_due_count(DUE(impl)) : 0;
 }
 
-static enum status op_due_read(void *impl, struct key *out, size_t max, size_t *count,
-                               struct error *err) {
-  return fs_due_read(DUE(impl), out, max, count, err);
+static enum status op_keys_due_read(void *impl, struct key *out, size_t max, size_t *count,
+                                    struct error *err) {
+  return fs_keys_due_read(DUE(impl), out, max, count, err);
 }
 
-static enum status op_due_drop(void *impl, struct error *err) {
-  return fs_due_drop(DUE(impl), err);
+static enum status op_keys_due_drop(void *impl, struct error *err) {
+  return fs_keys_due_drop(DUE(impl), err);
 }
 
 /* ---- the reader ---- */
@@ -398,12 +398,12 @@ const struct store_ops store_file_ops = {
     .selection_read = op_selection_read,
     .selection_add = op_selection_add,
     .selection_remove = op_selection_remove,
-    .due_open = op_due_open,
-    .due_add = op_due_add,
-    .due_has = op_due_has,
-    .due_count = op_due_count,
-    .due_read = op_due_read,
-    .due_drop = op_due_drop,
+    .keys_due_open = op_keys_due_open,
+    .keys_due_add = op_keys_due_add,
+    .keys_due_has = op_keys_due_has,
+    .keys_due_count = op_keys_due_count,
+    .keys_due_read = op_keys_due_read,
+    .keys_due_drop = op_keys_due_drop,
     .begin = fs_begin,
     .next = op_next,
     .follow = op_follow,

@@ -278,18 +278,19 @@ static void memory_close(void *impl) {
   .draft_commit = memory_draft_commit, .draft_close = memory_draft_close,                          \
   .selections = memory_selections, .selection_size = memory_selection_size,                        \
   .selection_read = memory_selection_read, .selection_add = memory_selection_add,                  \
-  .selection_remove = memory_selection_remove, .due_open = memory_due_open,                        \
-  .due_add = memory_due_add, .due_has = memory_due_has, .due_count = memory_due_count,             \
-  .due_read = memory_due_read, .due_drop = memory_due_drop, .begin = memory_begin,                 \
-  .next = memory_next, .follow = memory_follow, .wait = memory_wait, .wake = memory_wake,          \
-  .rescan = memory_rescan, .rescan_settled = memory_rescan_settled, .scanned = memory_scanned,     \
-  .settle = memory_settle, .sync = memory_sync, .linger = memory_linger,                           \
-  .release = memory_release, .aside = memory_aside, .aside_sync = memory_aside_sync,               \
-  .aside_tend = memory_aside_tend, .asides = memory_asides, .counts = memory_counts,               \
-  .list = memory_list, .find = memory_search, .dead_words = memory_dead_words,                     \
-  .look = memory_look, .replay = memory_replay, .replay_all = memory_replay_all,                   \
-  .purge = memory_purge, .bytes = memory_bytes, .emit = memory_emit, .survey = memory_survey,      \
-  .lies = memory_lies, .batch_write = memory_batch_write, .batch_list = memory_batch_list,         \
+  .selection_remove = memory_selection_remove, .keys_due_open = memory_keys_due_open,              \
+  .keys_due_add = memory_keys_due_add, .keys_due_has = memory_keys_due_has,                        \
+  .keys_due_count = memory_keys_due_count, .keys_due_read = memory_keys_due_read,                  \
+  .keys_due_drop = memory_keys_due_drop, .begin = memory_begin, .next = memory_next,               \
+  .follow = memory_follow, .wait = memory_wait, .wake = memory_wake, .rescan = memory_rescan,      \
+  .rescan_settled = memory_rescan_settled, .scanned = memory_scanned, .settle = memory_settle,     \
+  .sync = memory_sync, .linger = memory_linger, .release = memory_release, .aside = memory_aside,  \
+  .aside_sync = memory_aside_sync, .aside_tend = memory_aside_tend, .asides = memory_asides,       \
+  .counts = memory_counts, .list = memory_list, .find = memory_search,                             \
+  .dead_words = memory_dead_words, .look = memory_look, .replay = memory_replay,                   \
+  .replay_all = memory_replay_all, .purge = memory_purge, .bytes = memory_bytes,                   \
+  .emit = memory_emit, .survey = memory_survey, .lies = memory_lies,                               \
+  .batch_write = memory_batch_write, .batch_list = memory_batch_list,                              \
   .batch_read = memory_batch_read, .batch_names = memory_batch_names,                              \
   .batch_settle = memory_batch_settle, .batch_remove = memory_batch_remove,
 

@@ -12,7 +12,7 @@
 
 #include "bridge/base/table.h"
 #include "bridge/base/thread.h"
-#include "bridge/outbox/due.h"
+#include "bridge/outbox/keys_due.h"
 #include "bridge/outbox/manifest.h"
 #include "bridge/outbox/rules.h"
 #include "bridge/outbox/survey.h"
@@ -63,8 +63,8 @@ struct memory_world {
   struct memory_selection *selections; /* by number */
   size_t selection_count;
   uint64_t last_selection;
-  struct memory_due *due; /* due.c: oldest first */
-  size_t due_count;
+  struct memory_keys_due *due; /* keys_due.c: oldest first */
+  size_t keys_due_count;
 };
 
 struct memory_hand { /* one entry in hand */
@@ -92,7 +92,7 @@ struct memory {
   int64_t at_ns; /* the scan's place: behind the row of this time and serial */
   uint64_t at_serial;
   uint64_t first, gone, vanished, returned, given_back;
-  size_t due_most, due_read; /* so many were read last, and not dropped */
+  size_t keys_due_most, keys_due_read; /* so many were read last, and not dropped */
 };
 
 extern const struct event memory_no_event; /* nothing is known of it */
@@ -120,7 +120,7 @@ MUST_CHECK bool memory_notice(struct memory *m,
                               const struct memory_row *r); /* false: memory is out */
 void memory_tell(struct memory_world *w);                  /* wakes who waits */
 
-/* settle.c, inspect.c, journal.c, owner.c, selections.c, due.c: the rest of the ops */
+/* settle.c, inspect.c, journal.c, owner.c, selections.c, keys_due.c: the rest of the ops */
 enum status memory_settle(void *, struct settling *, size_t, const struct manifest_name *,
                           enum closing *, struct error *);
 enum status memory_sync(void *, struct error *);
@@ -186,14 +186,14 @@ enum status memory_selection_read(void *, uint64_t, uint64_t, size_t, struct buf
 enum status memory_selection_add(void *, uint64_t, struct span, struct error *);
 enum status memory_selection_remove(void *, uint64_t, struct error *);
 void memory_selections_release(struct memory_world *w);
-enum status memory_due_open(void *, size_t, struct error *);
-enum status memory_due_add(void *, const struct key *, const bool *, size_t, uint64_t *,
-                           struct error *);
-bool memory_due_has(void *, struct span);
-uint64_t memory_due_count(void *);
-enum status memory_due_read(void *, struct key *, size_t, size_t *, struct error *);
-enum status memory_due_drop(void *, struct error *);
-void memory_due_release(struct memory_world *w);
+enum status memory_keys_due_open(void *, size_t, struct error *);
+enum status memory_keys_due_add(void *, const struct key *, const bool *, size_t, uint64_t *,
+                                struct error *);
+bool memory_keys_due_has(void *, struct span);
+uint64_t memory_keys_due_count(void *);
+enum status memory_keys_due_read(void *, struct key *, size_t, size_t *, struct error *);
+enum status memory_keys_due_drop(void *, struct error *);
+void memory_keys_due_release(struct memory_world *w);
 void memory_owner_release(struct memory_world *w);
 
 #endif

@@ -74,7 +74,7 @@ void store_memory_forget(const char *address) {
   memory_journal_release(w);
   memory_owner_release(w);
   memory_selections_release(w);
-  memory_due_release(w);
+  memory_keys_due_release(w);
   cond_destroy(&w->changed);
   mutex_destroy(&w->lock);
   free(w->address);

@@ -102,14 +102,14 @@ enum status pg_text_read(void *, const char *, uint64_t, size_t, struct buffer *
                          struct error *);
 enum status pg_text_names(void *, const char *, bool (*)(void *, const char *), void *,
                           struct error *);
-/* due.c */
-enum status pg_due_add(void *, const struct key *, size_t, uint64_t, uint64_t *, uint64_t *,
-                       struct error *);
-enum status pg_due_drop(void *, int64_t, uint64_t *, struct error *);
-enum status pg_due_read(void *, size_t, struct arena *, struct key *, size_t *, int64_t *,
-                        struct error *);
-enum status pg_due_count(void *, uint64_t *, struct error *);
-enum status pg_due_has(void *, struct span, bool *, struct error *);
+/* keys_due.c */
+enum status pg_keys_due_add(void *, const struct key *, size_t, uint64_t, uint64_t *, uint64_t *,
+                            struct error *);
+enum status pg_keys_due_drop(void *, int64_t, uint64_t *, struct error *);
+enum status pg_keys_due_read(void *, size_t, struct arena *, struct key *, size_t *, int64_t *,
+                             struct error *);
+enum status pg_keys_due_count(void *, uint64_t *, struct error *);
+enum status pg_keys_due_has(void *, struct span, bool *, struct error *);
 /* rows.c */
 enum status pg_read(void *, const struct db_query *, struct db_page *, struct error *);
 enum status pg_body(void *, enum shelf, int64_t, struct span, uint64_t, size_t, struct buffer *,

@@ -137,13 +137,13 @@ enum status sq_text_read(void *, const char *, uint64_t, size_t, struct buffer *
                          struct error *);
 enum status sq_text_names(void *, const char *, bool (*)(void *, const char *), void *,
                           struct error *);
-enum status sq_due_add(void *, const struct key *, size_t, uint64_t, uint64_t *, uint64_t *,
-                       struct error *);
-enum status sq_due_drop(void *, int64_t, uint64_t *, struct error *);
-enum status sq_due_read(void *, size_t, struct arena *, struct key *, size_t *, int64_t *,
-                        struct error *);
-enum status sq_due_count(void *, uint64_t *, struct error *);
-enum status sq_due_has(void *, struct span, bool *, struct error *);
+enum status sq_keys_due_add(void *, const struct key *, size_t, uint64_t, uint64_t *, uint64_t *,
+                            struct error *);
+enum status sq_keys_due_drop(void *, int64_t, uint64_t *, struct error *);
+enum status sq_keys_due_read(void *, size_t, struct arena *, struct key *, size_t *, int64_t *,
+                             struct error *);
+enum status sq_keys_due_count(void *, uint64_t *, struct error *);
+enum status sq_keys_due_has(void *, struct span, bool *, struct error *);
 enum status sq_read(void *, const struct db_query *, struct db_page *, struct error *);
 /* cut.c: the row of that rowid, too large to be read. ST_NOT_FOUND: it is gone by now. */
 MUST_CHECK enum status sq_read_cut(struct sq *s, enum shelf shelf, int64_t rowid,

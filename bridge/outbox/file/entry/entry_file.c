@@ -1,5 +1,5 @@
 /* Reads one entry's file, following no link and leaving its access time alone; parses it, and
- * judges its size. One thread for each desk.
+ * judges its size. One thread for each struct fs_loaded.
  * A crash leaves nothing. */
 #include "bridge/outbox/file/entry/entry_file.h"
 
@@ -14,11 +14,11 @@ static const struct event no_event = {.payload = JSON_NONE,
                                       .failed_us = TIME_NONE,
                                       .first_failed_us = TIME_NONE};
 
-void fs_desk_release(struct fs_desk *d) {
+void fs_loaded_release(struct fs_loaded *d) {
   free(d->text);
   json_doc_release(&d->doc);
   arena_release(&d->arena);
-  *d = (struct fs_desk){0};
+  *d = (struct fs_loaded){0};
 }
 
 /* Without touching the access time where we may: reading is not to write to the disk. */
@@ -29,7 +29,7 @@ static int open_entry(int folder, const char *name) {
   return fd;
 }
 
-static enum fs_read open_failed(struct fs_desk *d, int e, const char *name, struct error *err) {
+static enum fs_read open_failed(struct fs_loaded *d, int e, const char *name, struct error *err) {
   d->sys = e;
   switch (e) {
   case ENOENT: return FS_GONE;
@@ -43,7 +43,7 @@ static enum fs_read open_failed(struct fs_desk *d, int e, const char *name, stru
   }
 }
 
-static bool make_room(struct fs_desk *d, size_t need) {
+static bool make_room(struct fs_loaded *d, size_t need) {
   if (need <= d->cap) return true;
   char *text = realloc(d->text, need);
   if (!text) return false;
@@ -53,7 +53,7 @@ static bool make_room(struct fs_desk *d, size_t need) {
 }
 
 /* One byte more is asked for than there should be: a file that grew meanwhile is seen. */
-static enum fs_read read_text(struct fs_desk *d, int fd, const char *name, struct error *err) {
+static enum fs_read read_text(struct fs_loaded *d, int fd, const char *name, struct error *err) {
   size_t size = (size_t)d->stamp.size;
   if (!make_room(d, size + 1)) {
     error_set(err, ST_NO_MEMORY, "no memory to read %s", name);
@@ -79,7 +79,7 @@ static bool is_young(const struct fs_site *s, const struct stamp *stamp) {
   return clock_wall_us(s->clock) - latest / 1000 < YOUNG_US;
 }
 
-static enum fs_read read_open(struct fs_site *s, struct fs_desk *d, int fd, bool again,
+static enum fs_read read_open(struct fs_site *s, struct fs_loaded *d, int fd, bool again,
                               const char *name, struct error *err) {
   struct stat st;
   if (fstat(fd, &st) < 0) {
@@ -94,7 +94,7 @@ static enum fs_read read_open(struct fs_site *s, struct fs_desk *d, int fd, bool
   return read_text(d, fd, name, err);
 }
 
-static enum fs_read read_named(struct fs_site *s, struct fs_desk *d, int folder, bool again,
+static enum fs_read read_named(struct fs_site *s, struct fs_loaded *d, int folder, bool again,
                                const char *name, struct error *err) {
   d->len = 0;
   d->stamp = (struct stamp){0};
@@ -108,16 +108,16 @@ static enum fs_read read_named(struct fs_site *s, struct fs_desk *d, int folder,
   return how;
 }
 
-enum fs_read fs_desk_read(struct fs_site *s, struct fs_desk *d, enum place place, const char *name,
-                          struct error *err) {
+enum fs_read fs_load(struct fs_site *s, struct fs_loaded *d, enum place place, const char *name,
+                     struct error *err) {
   d->limit = fs_shelf(place) == SHELF_DEAD ? SIZE_MAX : s->c.max_entry_bytes;
   d->lifting = s->lifting;
   d->typed = place_side(place) == SIDE_TYPED;
   return read_named(s, d, fs_folder(s, place), false, name, err);
 }
 
-enum fs_read fs_desk_reread(struct fs_site *s, struct fs_desk *d, enum place place, int folder,
-                            const char *name, struct error *err) {
+enum fs_read fs_load_again(struct fs_site *s, struct fs_loaded *d, enum place place, int folder,
+                           const char *name, struct error *err) {
   d->limit = s->c.max_entry_bytes;
   d->lifting = s->lifting;
   d->typed = place_side(place) == SIDE_TYPED;
@@ -125,25 +125,25 @@ enum fs_read fs_desk_reread(struct fs_site *s, struct fs_desk *d, enum place pla
 }
 
 /* An entry that was tried, or replayed, is larger by the keys it got. */
-static bool is_ours(const struct fs_desk *d) {
-  return fs_desk_is_object(d) && json_member(&d->doc, 0, "first_failed_at") != JSON_NONE;
+static bool is_ours(const struct fs_loaded *d) {
+  return fs_loaded_is_object(d) && json_member(&d->doc, 0, "first_failed_at") != JSON_NONE;
 }
 
-static void judge_size(struct fs_desk *d) {
+static void judge_size(struct fs_loaded *d) {
   if (d->len <= d->limit || is_ours(d)) return;
   d->len = d->doc.count = 0; /* as if it had not been read */
   d->event = no_event;
-  fs_desk_too_large(d);
+  fs_loaded_too_large(d);
 }
 
-void fs_desk_too_large(struct fs_desk *d) {
+void fs_loaded_too_large(struct fs_loaded *d) {
   d->reason = REASON_TOO_LARGE;
   error_set(&d->error, ST_TOO_LARGE,
             "%lld bytes, more than the %zu that outbox.max_entry_bytes allows",
             (long long)d->stamp.size, d->limit);
 }
 
-enum status fs_desk_parse(struct fs_desk *d, struct error *err) {
+enum status fs_loaded_parse(struct fs_loaded *d, struct error *err) {
   d->reason = REASON_NONE;
   d->error.text[0] = '\0';
   arena_reset(&d->arena);
@@ -161,7 +161,7 @@ enum status fs_desk_parse(struct fs_desk *d, struct error *err) {
   return ST_OK;
 }
 
-bool fs_desk_is_object(const struct fs_desk *d) {
+bool fs_loaded_is_object(const struct fs_loaded *d) {
   return d->doc.fault == JSON_OK && d->doc.count > 0 && d->doc.nodes[0].type == JSON_OBJECT;
 }
 
@@ -173,7 +173,7 @@ bool fs_ours(enum place place, const struct event *event) {
   return event->status == EVENT_PENDING || (event->status == EVENT_ABSENT && place != PLACE_FLAT);
 }
 
-bool fs_dead_form(const struct fs_desk *d) {
+bool fs_dead_form(const struct fs_loaded *d) {
   return (d->event.status == EVENT_DLQ && d->event.reason.len > 0) || fs_newer_form(&d->doc);
 }
 

@@ -17,9 +17,9 @@ static void tell_dispatched(struct fs_site *s, const char *shown, const char *na
             "outbox too; set NOVELER_DISABLE_BACKGROUND_FLUSH=1 in its environment. Said once");
 }
 
-static enum settled compare_files(struct fs_desk *d, const struct fs_ref *ref) {
+static enum settled compare_files(struct fs_loaded *d, const struct fs_ref *ref) {
   const struct published was = {ref->id, ref->content};
-  if (!fs_desk_is_object(d) || !ref->id.len) return SETTLED_CHANGED;
+  if (!fs_loaded_is_object(d) || !ref->id.len) return SETTLED_CHANGED;
   switch (event_same(&d->doc, &d->event, d->lifting, d->typed, &d->arena, &was)) {
   case SAME_EVENT: return SETTLED_GONE;
   case SAME_ID: return SETTLED_REUSED;
@@ -30,17 +30,17 @@ static enum settled compare_files(struct fs_desk *d, const struct fs_ref *ref) {
 
 /* Whoever writes leaves a ctime of now; one that is ahead of the clock is of before it was set
  * back. */
-static bool may_be_written(const struct fs_site *s, const struct fs_desk *d) {
+static bool may_be_written(const struct fs_site *s, const struct fs_loaded *d) {
   int64_t age_us = clock_wall_us(s->clock) - d->stamp.ctime_ns / 1000,
           settle_us = s->c.settle_ms * 1000;
   return age_us < settle_us && age_us > -settle_us;
 }
 
 /* ST_AGAIN: it is not a whole text, and may become one. */
-static enum status look_inside(struct fs_site *s, struct fs_desk *d, int folder, const char *shown,
-                               const char *name, const struct fs_ref *ref, enum settled *how,
-                               struct error *err) {
-  enum fs_read got = fs_desk_reread(s, d, ref->place, folder, name, err);
+static enum status look_inside(struct fs_site *s, struct fs_loaded *d, int folder,
+                               const char *shown, const char *name, const struct fs_ref *ref,
+                               enum settled *how, struct error *err) {
+  enum fs_read got = fs_load_again(s, d, ref->place, folder, name, err);
   *how = got == FS_GONE ? SETTLED_VANISHED : SETTLED_CHANGED;
   switch (got) {
   case FS_FAILED: return err->status;
@@ -51,7 +51,7 @@ static enum status look_inside(struct fs_site *s, struct fs_desk *d, int folder,
   case FS_TOO_LARGE: return ST_OK;
   case FS_READ: break;
   }
-  enum status st = fs_desk_parse(d, err);
+  enum status st = fs_loaded_parse(d, err);
   if (st != ST_OK) return st;
   if (d->doc.fault != JSON_OK && may_be_written(s, d)) return ST_AGAIN;
   *how = compare_files(d, ref);
@@ -60,7 +60,7 @@ static enum status look_inside(struct fs_site *s, struct fs_desk *d, int folder,
   return ST_OK;
 }
 
-enum status fs_same(struct fs_site *s, struct fs_desk *d, int folder, const char *shown,
+enum status fs_same(struct fs_site *s, struct fs_loaded *d, int folder, const char *shown,
                     const char *name, const struct fs_ref *ref, enum settled *how,
                     struct error *err) {
   enum status st = look_inside(s, d, folder, shown, name, ref, how, err);

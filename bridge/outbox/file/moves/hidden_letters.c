@@ -6,19 +6,19 @@
 /* Release 0.1.0 named what it replayed after the id even where that begins with a dot, and ended
  * right after the move out of dlq/. Nobody looks at such a name: what lies there, in its dead form,
  * goes back. Other files that begin with a dot are their owners'. */
-static bool was_hidden(const struct fs_desk *d, const char *name) {
+static bool was_hidden(const struct fs_loaded *d, const char *name) {
   struct span stem = {name, strlen(name) - 5};
-  return fs_desk_is_object(d) && fs_newer_form(&d->doc) && span_eq(d->event.id, stem);
+  return fs_loaded_is_object(d) && fs_newer_form(&d->doc) && span_eq(d->event.id, stem);
 }
 
 void fs_bring_back(struct fs_shared *s, const char *name) {
-  struct fs_desk desk = {0};
+  struct fs_loaded loaded = {0};
   struct error err = {0};
   char to[NAME_SIZE + 4];
-  bool hidden = fs_desk_read(s->site, &desk, PLACE_FLAT, name, &err) == FS_READ &&
-                fs_desk_parse(&desk, &err) == ST_OK && was_hidden(&desk, name) &&
+  bool hidden = fs_load(s->site, &loaded, PLACE_FLAT, name, &err) == FS_READ &&
+                fs_loaded_parse(&loaded, &err) == ST_OK && was_hidden(&loaded, name) &&
                 (size_t)snprintf(to, sizeof to, "dlq_%s", name) < NAME_SIZE;
-  fs_desk_release(&desk);
+  fs_loaded_release(&loaded);
   if (!hidden) return;
   enum status st = fs_finish_dead(s, PLACE_FLAT, name, to, &err);
   const struct log_field *fields = FIELDS(F_TEXT("file", name), F_TEXT("error", err.text));

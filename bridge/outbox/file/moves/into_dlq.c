@@ -9,14 +9,16 @@
 
 static enum status is_dead(struct fs_site *s, enum place place, const char *tmp, const char *name,
                            struct error *err) {
-  struct fs_desk d = {0};
-  enum fs_read got = fs_desk_reread(s, &d, place, fs_tmp(s, place), tmp, err);
-  enum status st = got == FS_READ ? fs_desk_parse(&d, err) : got == FS_FAILED ? err->status : ST_OK;
+  struct fs_loaded d = {0};
+  enum fs_read got = fs_load_again(s, &d, place, fs_tmp(s, place), tmp, err);
+  enum status st = got == FS_READ     ? fs_loaded_parse(&d, err)
+                   : got == FS_FAILED ? err->status
+                                      : ST_OK;
   if (got == FS_UNREADABLE) st = error_sys(err, d.sys, "reading %s again", name);
-  bool dead = fs_desk_is_object(&d) && fs_dead_form(&d);
+  bool dead = fs_loaded_is_object(&d) && fs_dead_form(&d);
   if (st == ST_OK && !dead)
     st = error_set(err, ST_NOT_FOUND, "%s is gone, another entry lies there", name);
-  fs_desk_release(&d);
+  fs_loaded_release(&d);
   return st;
 }
 

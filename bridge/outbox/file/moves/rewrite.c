@@ -65,11 +65,11 @@ static const char *words(const struct failure *why) {
   return why->error ? why->error : reason_word(why->reason);
 }
 
-static int64_t first_failure(const struct fs_desk *d, const struct failure *why) {
+static int64_t first_failure(const struct fs_loaded *d, const struct failure *why) {
   return d->event.first_failed_us != TIME_NONE ? d->event.first_failed_us : why->failed_us;
 }
 
-static enum status retry_form(const struct fs_desk *d, const struct failure *why,
+static enum status retry_form(const struct fs_loaded *d, const struct failure *why,
                               struct buffer *out, struct error *err) {
   struct changes c = {0};
   change_int(&c, "attempts", why->attempts);
@@ -81,13 +81,13 @@ static enum status retry_form(const struct fs_desk *d, const struct failure *why
   return st;
 }
 
-static bool lacks(const struct fs_desk *d, const char *key) {
+static bool lacks(const struct fs_loaded *d, const char *key) {
   return json_member(&d->doc, 0, key) == JSON_NONE;
 }
 
 /* The producers' keys that are missing are added, so that their own tools list it; what they wrote
  * stays. */
-static enum status dead_form(const struct fs_desk *d, const char *name, const struct failure *why,
+static enum status dead_form(const struct fs_loaded *d, const char *name, const struct failure *why,
                              struct buffer *out, struct error *err) {
   struct changes c = {0};
   if (lacks(d, "created_at")) change_time(&c, "created_at", d->stamp.mtime_ns / 1000);
@@ -113,12 +113,12 @@ static enum status dead_form(const struct fs_desk *d, const char *name, const st
   return st;
 }
 
-enum status fs_failed_form(const struct fs_desk *d, const char *name, const struct fs_failed *f,
+enum status fs_failed_form(const struct fs_loaded *d, const char *name, const struct fs_failed *f,
                            struct buffer *out, struct error *err) {
   return f->dead ? dead_form(d, name, &f->why, out, err) : retry_form(d, &f->why, out, err);
 }
 
-enum status fs_pending_form(const struct fs_desk *d, struct buffer *out, struct error *err) {
+enum status fs_pending_form(const struct fs_loaded *d, struct buffer *out, struct error *err) {
   static const char *const cleared[] = {"reason", "error_code", "topic", "first_failed_at"};
   struct changes c = {0};
   change_int(&c, "attempts", 0);

@@ -24,14 +24,14 @@ static enum status swap_back(struct fs_site *s, enum place place, const char *na
 /* The bytes that were read, moved (its ctime is new); or the same event with another stamp. */
 static bool came_out(struct fs_site *s, const char *tmp, const struct fs_ref *ref) {
   struct stat st;
-  struct fs_desk d = {0};
+  struct fs_loaded d = {0};
   enum settled how = SETTLED_CHANGED;
   if (fstatat(fs_tmp(s, ref->place), tmp, &st, AT_SYMLINK_NOFOLLOW) < 0) return false;
   struct stamp out = fs_stamp_of(&st);
   if (fs_stamp_alike(&out, &ref->stamp)) return true;
   enum status same = fs_same(s, &d, fs_tmp(s, ref->place), ".busbridge/tmp/", tmp, ref, &how, NULL);
   bool ours = same == ST_OK && how == SETTLED_GONE && fs_ours(ref->place, &d.event);
-  fs_desk_release(&d);
+  fs_loaded_release(&d);
   return ours;
 }
 

@@ -23,7 +23,7 @@ static enum status unlike(struct fs_look *l, struct letter *letter, enum place p
   case FS_UNREADABLE:
   case FS_ODD: break;
   }
-  return fs_letter_unread(l->s->site, place, name, got, l->desk.sys, &st, err);
+  return fs_letter_unread(l->s->site, place, name, got, l->loaded.sys, &st, err);
 }
 
 static enum status look_at_letter(struct fs_look *l, struct letter *letter, enum place *place,
@@ -32,9 +32,9 @@ static enum status look_at_letter(struct fs_look *l, struct letter *letter, enum
   if (!name_from(fs_token_name(SHELF_DEAD, span_of(letter->token), place), name))
     return error_set(err, ST_INVALID, "\"%s\" is not a dead letter's name (NAME.json)",
                      letter->token);
-  enum fs_read got = fs_desk_read(l->s->site, &l->desk, *place, name, err);
+  enum fs_read got = fs_load(l->s->site, &l->loaded, *place, name, err);
   enum status st = unlike(l, letter, *place, name, got);
-  if (st == ST_OK && got == FS_READ) st = fs_desk_parse(&l->desk, err);
+  if (st == ST_OK && got == FS_READ) st = fs_loaded_parse(&l->loaded, err);
   if (st != ST_OK) return st;
   fs_look_info(l, *place, name, got == FS_READ, info);
   int64_t when_us = info->failed_us != TIME_NONE ? info->failed_us : info->arrived_us;
@@ -73,7 +73,7 @@ static enum status take_bytes(struct fs_site *s, enum place place, const char *n
 static enum status take_letter(struct fs_look *l, enum place place, const char *name,
                                const struct entry_info *info, struct error *err) {
   struct fs_shared *s = l->s;
-  enum status st = fs_remove_same(s->site, place, name, &l->desk.stamp, err);
+  enum status st = fs_remove_same(s->site, place, name, &l->loaded.stamp, err);
   if (st == ST_OK) fs_left_dlq(s, info->name, info->reason);
   return st;
 }
@@ -107,7 +107,7 @@ void fs_purge(struct fs_shared *s, struct letter *list, size_t count) {
   for (struct letter *l = list; st == ST_OK && raw && l < list + count; l++)
     if (l->status == ST_OK && l->raw && fs_letter_look(&look, l, &place, name, &info))
       l->status = take_letter(&look, place, name, &info, &l->error);
-  fs_desk_release(&look.desk);
+  fs_loaded_release(&look.loaded);
   if (st == ST_OK) st = sync_dead(look.s->site, any, &err);
   for (size_t i = 0; st != ST_OK && i < count; i++)
     if (list[i].status == ST_OK)

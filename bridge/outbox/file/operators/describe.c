@@ -4,7 +4,7 @@
 
 #include <fcntl.h>
 
-static struct span text_member(struct fs_desk *d, const char *key) {
+static struct span text_member(struct fs_loaded *d, const char *key) {
   struct span text = {NULL, 0};
   uint32_t node = json_member(&d->doc, 0, key);
   if (node == JSON_NONE || d->doc.nodes[node].type != JSON_STRING ||
@@ -13,12 +13,12 @@ static struct span text_member(struct fs_desk *d, const char *key) {
   return text;
 }
 
-static int64_t time_member(struct fs_desk *d, const char *key) {
+static int64_t time_member(struct fs_loaded *d, const char *key) {
   int64_t us;
   return time_parse(text_member(d, key), &us) ? us : TIME_NONE;
 }
 
-static void newer_info(struct fs_desk *d, struct entry_info *info) {
+static void newer_info(struct fs_loaded *d, struct entry_info *info) {
   int64_t attempts = 0;
   json_int(&d->doc, json_member(&d->doc, 0, "attempt_count"), &attempts);
   info->foreign_form = true;
@@ -32,7 +32,7 @@ static void newer_info(struct fs_desk *d, struct entry_info *info) {
   if (event_id_valid(id)) info->id = id;
 }
 
-static void flat_info(struct fs_desk *d, struct entry_info *info) {
+static void flat_info(struct fs_loaded *d, struct entry_info *info) {
   const struct event *e = &d->event;
   if (e->id.len) info->id = e->id;
   info->name = e->name;
@@ -45,7 +45,7 @@ static void flat_info(struct fs_desk *d, struct entry_info *info) {
   if (e->reason.len) info->reason = e->reason;
 }
 
-static void raw_info(struct fs_site *s, enum place place, const char *name, struct fs_desk *d,
+static void raw_info(struct fs_site *s, enum place place, const char *name, struct fs_loaded *d,
                      struct entry_info *info) {
   uint64_t inode;
   char raw[NAME_SIZE];
@@ -56,7 +56,7 @@ static void raw_info(struct fs_site *s, enum place place, const char *name, stru
     info->size = (uint64_t)st.st_size;
 }
 
-static void object_info(struct fs_site *s, enum place place, const char *name, struct fs_desk *d,
+static void object_info(struct fs_site *s, enum place place, const char *name, struct fs_loaded *d,
                         struct entry_info *info) {
   info->doc = &d->doc;
   info->event = &d->event;
@@ -71,7 +71,7 @@ static void object_info(struct fs_site *s, enum place place, const char *name, s
 
 void fs_look_info(struct fs_look *l, enum place place, const char *name, bool read,
                   struct entry_info *info) {
-  struct fs_desk *d = &l->desk;
+  struct fs_loaded *d = &l->loaded;
   size_t stem = strlen(name) - 5;
   memcpy(l->stem, name, stem);
   const char *token = fs_token(place, name, l->token);
@@ -88,7 +88,7 @@ void fs_look_info(struct fs_look *l, enum place place, const char *name, bool re
                               .payload = JSON_NONE};
   if (read) info->text = (struct span){d->text, d->len};
   enum reason why = read ? d->reason : REASON_TOO_LARGE;
-  if (read && fs_desk_is_object(d)) object_info(l->s->site, place, name, d, info);
+  if (read && fs_loaded_is_object(d)) object_info(l->s->site, place, name, d, info);
   if (why == REASON_NONE || info->foreign_form) return;
   if (!info->reason.len) info->reason = span_of(reason_word(why));
   if (!info->last_error.len && read) info->last_error = span_of(d->error.text);
@@ -114,7 +114,7 @@ enum status fs_letter_unread(struct fs_site *s, enum place place, const char *na
 /* A dead letter that is left unread is counted, so it is told by its name, its times and why. */
 static bool look_unread(struct fs_look *l, enum place place, const char *name, enum fs_read got,
                         struct entry_info *info) {
-  struct fs_desk *d = &l->desk;
+  struct fs_loaded *d = &l->loaded;
   struct stat st;
   if (fs_shelf(place) != SHELF_DEAD || (got != FS_ODD && got != FS_UNREADABLE)) return false;
   if (fs_letter_unread(l->s->site, place, name, got, d->sys, &st, &d->error) == ST_OK ||
@@ -128,14 +128,14 @@ static bool look_unread(struct fs_look *l, enum place place, const char *name, e
 }
 
 bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct entry_info *info) {
-  struct fs_desk *d = &l->desk;
+  struct fs_loaded *d = &l->loaded;
   enum fs_read got =
-      l->all ? fs_desk_reread(l->s->site, d, place, fs_folder(l->s->site, place), name, NULL)
-             : fs_desk_read(l->s->site, d, place, name, NULL);
-  if (got == FS_READ && fs_desk_parse(d, NULL) != ST_OK) got = FS_FAILED;
+      l->all ? fs_load_again(l->s->site, d, place, fs_folder(l->s->site, place), name, NULL)
+             : fs_load(l->s->site, d, place, name, NULL);
+  if (got == FS_READ && fs_loaded_parse(d, NULL) != ST_OK) got = FS_FAILED;
   l->got = got;
   if (got != FS_READ && got != FS_TOO_LARGE) return look_unread(l, place, name, got, info);
-  if (fs_desk_is_object(d) && fs_shelf(place) != SHELF_DEAD && !fs_ours(place, &d->event)) {
+  if (fs_loaded_is_object(d) && fs_shelf(place) != SHELF_DEAD && !fs_ours(place, &d->event)) {
     if (d->event.status != EVENT_DLQ) fs_foreign_add(l->s, &d->stamp);
     return false;
   }
@@ -167,6 +167,6 @@ enum status fs_look_op(struct fs_shared *s, enum shelf shelf, const char *token,
     visit(ctx, &info);
   else
     st = error_set(err, ST_NOT_FOUND, "%s%.*s is gone", place_path(place), SPAN_ARGS(shown));
-  fs_desk_release(&look.desk);
+  fs_loaded_release(&look.loaded);
   return st;
 }

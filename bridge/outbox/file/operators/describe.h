@@ -12,13 +12,13 @@
 /* describe.c: what one file says. False: gone, left alone, or not an entry of that place. */
 struct fs_look {
   struct fs_shared *s;
-  struct fs_desk desk;
+  struct fs_loaded loaded;
   bool all;         /* files with several links too */
   enum fs_read got; /* of the last one */
   char stem[NAME_SIZE], token[TOKEN_SIZE];
 };
 bool fs_look_at(struct fs_look *l, enum place place, const char *name, struct entry_info *info);
-/* The same of what l->desk has read and parsed already (read=false: it was too large to be read).
+/* The same of what l->loaded has read and parsed already (read=false: it was too large to be read).
  */
 void fs_look_info(struct fs_look *l, enum place place, const char *name, bool read,
                   struct entry_info *info);
@@ -27,8 +27,8 @@ void fs_look_info(struct fs_look *l, enum place place, const char *name, bool re
 enum status fs_letter_unread(struct fs_site *s, enum place place, const char *name,
                              enum fs_read got, int sys, struct stat *st, struct error *err);
 
-/* dead_letters.c: reads what letter names into l->desk, checked for its time; *place and name are
- * where it lies, info lives in the desk. Its status and error are set unless it is there and right
+/* dead_letters.c: reads what letter names into l->loaded, checked for its time; *place and name are
+ * where it lies, info lives in l->loaded. Its status and error are set unless it is there and right
  * (true). */
 bool fs_letter_look(struct fs_look *l, struct letter *letter, enum place *place,
                     char name[NAME_SIZE], struct entry_info *info);

@@ -58,11 +58,11 @@ static void match(struct find *f, struct span text, const char *name) {
 
 /* As it stands there: text, or a number. Empty: neither. */
 static struct span said(struct find *f, uint32_t node) {
-  const struct json_doc *d = &f->look.desk.doc;
+  const struct json_doc *d = &f->look.loaded.doc;
   struct span text = {0};
   if (node == JSON_NONE) return text;
   if (d->nodes[node].type == JSON_NUMBER) return json_slice(d, node);
-  if (d->nodes[node].type != JSON_STRING || !json_text(d, node, &f->look.desk.arena, &text))
+  if (d->nodes[node].type != JSON_STRING || !json_text(d, node, &f->look.loaded.arena, &text))
     return (struct span){0};
   return text;
 }
@@ -209,6 +209,6 @@ enum status fs_find(struct fs_shared *s, unsigned which, struct span key, store_
     st = search(&f, which, err);
     *total = tell_found(&f, visit, ctx);
   }
-  fs_desk_release(&f.look.desk);
+  fs_loaded_release(&f.look.loaded);
   return st;
 }

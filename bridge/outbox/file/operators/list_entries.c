@@ -130,7 +130,7 @@ static enum status no_entry(struct list *l, enum place place, const char *name, 
   if (!l->look.all) return ST_OK;
   switch (l->look.got) {
   case FS_UNREADABLE:
-    return error_sys(err, l->look.desk.sys, "reading %s%s", place_path(place), name);
+    return error_sys(err, l->look.loaded.sys, "reading %s%s", place_path(place), name);
   case FS_FAILED:
     return error_set(err, ST_NO_MEMORY, "no memory or descriptor to read %s%s", place_path(place),
                      name);
@@ -180,6 +180,6 @@ enum status fs_list(struct fs_shared *s, unsigned which, const struct store_rang
   }
   *total = *total > skipped ? *total - skipped : 0;
   fs_names_release(&l.names);
-  fs_desk_release(&l.look.desk);
+  fs_loaded_release(&l.look.loaded);
   return st == ST_END ? ST_OK : st;
 }

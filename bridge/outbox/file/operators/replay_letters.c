@@ -62,7 +62,7 @@ static bool look_at_letter(struct moving *m, struct fs_look *l, struct entry_inf
     letter->status = error_set(&letter->error, ST_IO,
                                "%s/%s/ is not there, or was exchanged just now; try again",
                                state_path(fs_state(l->s->site, m->home)), place_folder(m->home));
-  else if (!fs_desk_is_object(&l->desk))
+  else if (!fs_loaded_is_object(&l->loaded))
     letter->status =
         error_set(&letter->error, ST_INVALID, "%s%s is not a JSON object; fix it, then replay it",
                   place_path(m->dead), m->name);
@@ -74,7 +74,7 @@ static void look_at_all(struct moving *list, size_t count, struct fs_look *l, st
   for (size_t i = 0; i < count; i++) {
     struct letter *letter = list[i].letter;
     if (!look_at_letter(&list[i], l, &info)) continue;
-    list[i].stamp = l->desk.stamp;
+    list[i].stamp = l->loaded.stamp;
     letter->raw = info.raw;
     letter->id = arena_span(ids, info.id);
     list[i].event = arena_span(ids, info.name);
@@ -86,7 +86,7 @@ static void look_at_all(struct moving *list, size_t count, struct fs_look *l, st
 
 /* ---- prepare: the pending form of the three forms of a dead letter ---- */
 
-static struct span string_member(struct fs_desk *d, const char *key) {
+static struct span string_member(struct fs_loaded *d, const char *key) {
   struct span text = {NULL, 0};
   uint32_t node = json_member(&d->doc, 0, key);
   if (node != JSON_NONE && d->doc.nodes[node].type == JSON_STRING &&
@@ -97,7 +97,7 @@ static struct span string_member(struct fs_desk *d, const char *key) {
 
 /* The newer producer's form is never rewritten in dlq/: its reader drops a file with any other key.
  */
-static enum status newer_form(struct moving *m, struct fs_desk *d, struct buffer *out,
+static enum status newer_form(struct moving *m, struct fs_loaded *d, struct buffer *out,
                               struct error *err) {
   struct span id = string_member(d, "id"), event = string_member(d, "message_name");
   uint32_t payload = json_member(&d->doc, 0, "payload");
@@ -121,7 +121,7 @@ static enum status newer_form(struct moving *m, struct fs_desk *d, struct buffer
 }
 
 static enum status prepare_letter(struct moving *m, struct fs_look *l, struct error *err) {
-  struct fs_desk *d = &l->desk;
+  struct fs_loaded *d = &l->loaded;
   struct entry_info info;
   struct buffer text = {0};
   if (!look_at_letter(m, l, &info)) return m->letter->status;
@@ -327,7 +327,7 @@ void fs_replay_all(struct fs_shared *s, struct letter *letters, size_t count, st
     end_all(list, count);
   }
   for (size_t i = 0; i < count; i++) letters[i].id = (struct span){NULL, 0};
-  fs_desk_release(&look.desk);
+  fs_loaded_release(&look.loaded);
   arena_release(&ids);
   free(files);
   free(list);
@@ -335,14 +335,14 @@ void fs_replay_all(struct fs_shared *s, struct letter *letters, size_t count, st
 
 /* ---- an entry that is pending: anew, with attempts 0 ---- */
 
-static enum status read_one(struct fs_site *s, struct fs_desk *d, enum place place,
+static enum status read_one(struct fs_site *s, struct fs_loaded *d, enum place place,
                             const char *name, struct error *err) {
-  enum fs_read got = fs_desk_read(s, d, place, name, err);
+  enum fs_read got = fs_load(s, d, place, name, err);
   if (got == FS_FAILED) return err->status;
   if (got == FS_GONE) return error_set(err, ST_NOT_FOUND, "%s%s is gone", place_path(place), name);
   if (got == FS_UNREADABLE) return error_sys(err, d->sys, "reading %s%s", place_path(place), name);
-  enum status st = got == FS_READ ? fs_desk_parse(d, err) : ST_OK;
-  if (st == ST_OK && !fs_desk_is_object(d))
+  enum status st = got == FS_READ ? fs_loaded_parse(d, err) : ST_OK;
+  if (st == ST_OK && !fs_loaded_is_object(d))
     st = error_set(err, ST_INVALID, "%s%s is not a JSON object; fix it, then replay it",
                    place_path(place), name);
   return st;
@@ -350,7 +350,7 @@ static enum status read_one(struct fs_site *s, struct fs_desk *d, enum place pla
 
 static enum status restart(struct fs_shared *s, enum place place, const char *name,
                            struct error *err) {
-  struct fs_desk d = {0};
+  struct fs_loaded d = {0};
   struct buffer text = {0};
   enum settled how = SETTLED_GONE;
   enum status st = read_one(s->site, &d, place, name, err);
@@ -364,7 +364,7 @@ static enum status restart(struct fs_shared *s, enum place place, const char *na
   if (st == ST_OK) st = fs_sync_swapped(s->site, place_side(place), err);
   if (st == ST_OK) st = fs_sync_places(s->site, place, place, err);
   buffer_release(&text);
-  fs_desk_release(&d);
+  fs_loaded_release(&d);
   return st;
 }
 

@@ -25,7 +25,7 @@ static const char *const folders[] = {"pending", "dlq", "sent", ".busbridge", "l
 
 struct survey {
   struct fs_shared *s;
-  struct fs_desk desk;
+  struct fs_loaded loaded;
   enum place place;
   size_t limit, met; /* met: in this place */
   uint64_t left_out;
@@ -79,7 +79,7 @@ static enum oddity raw_oddity(struct survey *v, const char *name, uint64_t inode
 
 /* False: it is not an entry of that place. */
 static bool judge_name(struct survey *v, const char *name, enum oddity *oddity) {
-  const struct fs_desk *d = &v->desk;
+  const struct fs_loaded *d = &v->loaded;
   bool newer = fs_newer_form(&d->doc);
   uint64_t inode;
   *oddity = ODDITY_NONE;
@@ -94,21 +94,21 @@ static bool judge_name(struct survey *v, const char *name, enum oddity *oddity) 
 
 static bool examine(struct survey *v, const char *name) {
   enum oddity oddity = ODDITY_NONE;
-  struct fs_desk *d = &v->desk;
+  struct fs_loaded *d = &v->loaded;
   if (v->limit && v->met == v->limit) {
     v->left_out++;
     return true;
   }
   v->met++;
-  enum fs_read got = fs_desk_read(v->s->site, d, v->place, name, NULL);
-  if (got == FS_READ && fs_desk_parse(d, NULL) != ST_OK) got = FS_FAILED;
+  enum fs_read got = fs_load(v->s->site, d, v->place, name, NULL);
+  if (got == FS_READ && fs_loaded_parse(d, NULL) != ST_OK) got = FS_FAILED;
   if (got == FS_TOO_LARGE)
     return tell_file(v, oddity, place_path(v->place), name, (struct span){0});
   if (got == FS_ODD || got == FS_UNREADABLE)
     return tell_file(v, got == FS_ODD ? ODDITY_NO_ENTRY : ODDITY_UNREADABLE, place_path(v->place),
                      name, (struct span){0});
   if (got != FS_READ) return true; /* gone, growing, or out of memory */
-  if (fs_desk_is_object(d) && !judge_name(v, name, &oddity)) return true;
+  if (fs_loaded_is_object(d) && !judge_name(v, name, &oddity)) return true;
   if (fs_shelf(v->place) != SHELF_DEAD && fs_aside_out(v->s, v->place, name, &d->stamp))
     oddity = ODDITY_ASIDE;
   return tell_file(v, oddity, place_path(v->place), name, d->event.id);
@@ -140,11 +140,10 @@ static bool is_note(const char *name) {
 /* Does it hold an event, under a name that nobody looks at? Not one that its producer is about to
  * rename. */
 static bool holds_event(struct survey *v, const char *name) {
-  struct fs_desk *d = &v->desk;
-  if (fs_desk_read(v->s->site, d, v->place, name, NULL) != FS_READ ||
-      fs_desk_parse(d, NULL) != ST_OK)
+  struct fs_loaded *d = &v->loaded;
+  if (fs_load(v->s->site, d, v->place, name, NULL) != FS_READ || fs_loaded_parse(d, NULL) != ST_OK)
     return false;
-  if (!fs_desk_is_object(d) || !d->event.id.len) return false;
+  if (!fs_loaded_is_object(d) || !d->event.id.len) return false;
   return name_is_hidden(name) ||
          clock_wall_us(v->s->site->clock) - d->stamp.ctime_ns / 1000 >= LEFT_AFTER_US;
 }
@@ -159,21 +158,21 @@ static bool stray(struct survey *v, int folder, const char *shown, const char *n
 
 static bool stray_entry(struct survey *v, const char *name) {
   if (holds_event(v, name))
-    return tell_file(v, ODDITY_HIDDEN, place_path(v->place), name, v->desk.event.id);
+    return tell_file(v, ODDITY_HIDDEN, place_path(v->place), name, v->loaded.event.id);
   return stray(v, fs_folder(v->s->site, v->place), place_path(v->place), name);
 }
 
 /* An event of that name does not describe it. What cannot be read now may. */
 static bool raw_alone(struct survey *v, const char *name) {
-  struct fs_desk *d = &v->desk;
+  struct fs_loaded *d = &v->loaded;
   uint64_t inode;
   char json[NAME_SIZE + 1];
   snprintf(json, sizeof json, "%.*s.json", (int)strlen(name) - 4, name);
   enum fs_read got =
-      strlen(json) < NAME_SIZE ? fs_desk_read(v->s->site, d, v->place, json, NULL) : FS_GONE;
-  bool read = got == FS_READ && fs_desk_parse(d, NULL) == ST_OK;
+      strlen(json) < NAME_SIZE ? fs_load(v->s->site, d, v->place, json, NULL) : FS_GONE;
+  bool read = got == FS_READ && fs_loaded_parse(d, NULL) == ST_OK;
   bool alone =
-      got == FS_GONE || (read && !(fs_desk_is_object(d) && fs_descriptor(&d->doc, &inode)));
+      got == FS_GONE || (read && !(fs_loaded_is_object(d) && fs_descriptor(&d->doc, &inode)));
   return !alone || tell_file(v, ODDITY_NOT_DESCRIBED, place_path(v->place), name, (struct span){0});
 }
 
@@ -241,18 +240,18 @@ enum status fs_survey(struct fs_shared *s, size_t limit, store_survey_fn visit, 
       st = walk_place(&v, place, fs_tmp(s->site, place), tmp_path((enum side)side), meet_tmp, err);
   }
   *left_out = v.left_out;
-  fs_desk_release(&v.desk);
+  fs_loaded_release(&v.loaded);
   return st;
 }
 
 bool fs_lies(struct fs_shared *s, const struct entry_ref *ref, struct span id) {
-  struct fs_desk desk = {0};
+  struct fs_loaded loaded = {0};
   char name[NAME_SIZE];
   enum place place;
   bool lies = name_from(fs_token_name(ref->shelf, ref->token, &place), name) &&
-              fs_desk_read(s->site, &desk, place, name, NULL) == FS_READ &&
-              fs_desk_parse(&desk, NULL) == ST_OK && fs_desk_is_object(&desk) &&
-              event_goes_by(&desk.event, id) && !fs_aside_out(s, place, name, &desk.stamp);
-  fs_desk_release(&desk);
+              fs_load(s->site, &loaded, place, name, NULL) == FS_READ &&
+              fs_loaded_parse(&loaded, NULL) == ST_OK && fs_loaded_is_object(&loaded) &&
+              event_goes_by(&loaded.event, id) && !fs_aside_out(s, place, name, &loaded.stamp);
+  fs_loaded_release(&loaded);
   return lies;
 }

@@ -63,7 +63,7 @@ static enum status try_move(struct fs_reader *s, const struct fs_candidate *c, c
 
 bool fs_finish_move(struct fs_reader *s, const struct fs_candidate *c, const char *to_name) {
   struct error err = {0};
-  const struct stamp was = s->desk.stamp;
+  const struct stamp was = s->loaded.stamp;
   if (s->half.due_ns && clock_mono_ns(s->site->clock) < s->half.due_ns) {
     figure(s->shared, 1, 0);
     return false;

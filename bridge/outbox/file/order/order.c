@@ -38,7 +38,7 @@ bool fs_event_moved(const struct event *e, struct span from, struct span to, str
 }
 
 static struct fs_cached *cache(struct fs_reader *s) {
-  struct fs_desk *d = &s->desk;
+  struct fs_loaded *d = &s->loaded;
   struct arena *a = &s->group.arena;
   size_t nodes = d->doc.count * sizeof *d->doc.nodes;
   if (a->used + d->len + nodes > KEEP_BYTES) return NULL;
@@ -60,11 +60,11 @@ static void peek(struct fs_reader *s, struct fs_member *m, const struct fs_slot 
   m->created_us = slot->mtime_ns / 1000;
   m->cached = NULL;
   if (fs_hand_has(s->shared, place, fs_slot_name(slot), false)) return;
-  if (fs_desk_read(s->site, &s->desk, place, fs_slot_name(slot), NULL) != FS_READ) return;
+  if (fs_load(s->site, &s->loaded, place, fs_slot_name(slot), NULL) != FS_READ) return;
   if (!fs_may_parse(s->site, place, fs_slot_name(slot))) return;
-  if (fs_desk_parse(&s->desk, NULL) != ST_OK || !fs_desk_is_object(&s->desk)) return;
-  if (s->desk.event.created_us != TIME_NONE) m->created_us = s->desk.event.created_us;
-  if (s->desk.reason == REASON_NONE && fs_ours(place, &s->desk.event)) m->cached = cache(s);
+  if (fs_loaded_parse(&s->loaded, NULL) != ST_OK || !fs_loaded_is_object(&s->loaded)) return;
+  if (s->loaded.event.created_us != TIME_NONE) m->created_us = s->loaded.event.created_us;
+  if (s->loaded.reason == REASON_NONE && fs_ours(place, &s->loaded.event)) m->cached = cache(s);
 }
 
 static int member_order(const void *a, const void *b, void *ctx) {

@@ -59,7 +59,7 @@ struct fs_reader {
   struct fs_site *site;
   struct fs_shared *shared;
   uint64_t begun_reader; /* begun, without the lock */
-  struct fs_desk desk;
+  struct fs_loaded loaded;
   struct fs_candidate candidate;
   size_t names_next;
   struct fs_cursor cursor;

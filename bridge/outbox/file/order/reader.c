@@ -63,7 +63,7 @@ static enum status pass_unreadable(struct fs_reader *s, struct fs_candidate *c) 
     return c->source == FS_LISTED ? ST_AGAIN : pass_over(s, c, 0, 0, 0);
   log_write(s->site->log, LOG_WARNING, "outbox", "entry_unreadable",
             FIELDS(F_TEXT("place", place_path(c->place)), F_TEXT("file", c->name),
-                   F_TEXT("error", strerror(s->desk.sys))),
+                   F_TEXT("error", strerror(s->loaded.sys))),
             "Left alone and tried again by each scan; give uid %ld the right to read it",
             (long)geteuid());
   return pass_over(s, c, 1, 0, 0);
@@ -74,7 +74,7 @@ static enum status pass_growing(struct fs_reader *s, struct fs_candidate *c, boo
   c->fresh = false;
   if (known && c->source == FS_GROWN) return ST_AGAIN;
   mutex_lock(&s->shared->lock);
-  fs_names_keep(&s->shared->parked, c->place, c->name, s->desk.stamp.mtime_ns);
+  fs_names_keep(&s->shared->parked, c->place, c->name, s->loaded.stamp.mtime_ns);
   mutex_unlock(&s->shared->lock);
   return ST_AGAIN;
 }
@@ -88,7 +88,7 @@ static enum status finish_move(struct fs_reader *s, struct fs_candidate *c, cons
 
 /* Others' in the typed side: that bus, or a setting, has it. */
 static void say_left(struct fs_reader *s, const struct fs_candidate *c) {
-  const struct event *e = &s->desk.event;
+  const struct event *e = &s->loaded.event;
   if (place_side(c->place) != SIDE_TYPED || e->left || s->left_said > LEFT_SAID) return;
   bool more = s->left_said++ == LEFT_SAID;
   log_write(s->site->log, LOG_WARNING, "outbox", "entry_left",
@@ -100,7 +100,7 @@ static void say_left(struct fs_reader *s, const struct fs_candidate *c) {
 
 /* Complete JSON objects that are not waiting to be sent. ST_OK: it is an entry. */
 static enum status judge_object(struct fs_reader *s, struct fs_candidate *c) {
-  struct fs_desk *d = &s->desk;
+  struct fs_loaded *d = &s->loaded;
   char to[NAME_SIZE + 4];
   if (fs_ours(c->place, &d->event) && !fs_newer_form(&d->doc)) return ST_OK;
   if (fs_dead_form(d) && !fs_newer_form(&d->doc)) return finish_move(s, c, c->name);
@@ -115,16 +115,16 @@ static enum status judge_object(struct fs_reader *s, struct fs_candidate *c) {
 
 static enum status refuse_entry(struct fs_reader *s, struct fs_candidate *c) {
   bool known = false;
-  if (!fs_growing_settled(s, c, &s->desk.stamp, &known)) return pass_growing(s, c, known);
+  if (!fs_growing_settled(s, c, &s->loaded.stamp, &known)) return pass_growing(s, c, known);
   if (known) c->fresh = false; /* counted when it was first seen */
   return ST_OK;
 }
 
-/* Reads and judges. ST_OK: to be handed out from the desk. */
+/* Reads and judges. ST_OK: to be handed out from s->loaded. */
 static enum status examine(struct fs_reader *s, struct fs_candidate *c, struct error *err) {
-  struct fs_desk *d = &s->desk;
+  struct fs_loaded *d = &s->loaded;
   enum status st = ST_OK;
-  switch (fs_desk_read(s->site, d, c->place, c->name, err)) {
+  switch (fs_load(s->site, d, c->place, c->name, err)) {
   case FS_READ:
     if (fs_not_yet(s->site, c->place, &d->stamp)) return pass_over(s, c, 0, 0, 1);
     if (!fs_may_parse(s->site, c->place, c->name)) {
@@ -132,8 +132,8 @@ static enum status examine(struct fs_reader *s, struct fs_candidate *c, struct e
       error_set(&d->error, ST_INVALID, "the worker crashed twice while working on it");
       break;
     }
-    st = fs_desk_parse(d, err);
-    if (st == ST_OK && fs_desk_is_object(d)) st = judge_object(s, c);
+    st = fs_loaded_parse(d, err);
+    if (st == ST_OK && fs_loaded_is_object(d)) st = judge_object(s, c);
     break;
   case FS_GONE: return pass_over(s, c, 0, 0, 0);
   case FS_ODD: return pass_odd(s, c);
@@ -143,7 +143,7 @@ static enum status examine(struct fs_reader *s, struct fs_candidate *c, struct e
     d->reason = REASON_NOT_JSON;
     error_set(&d->error, ST_INVALID, "the file changes while it is read");
     break;
-  case FS_TOO_LARGE: fs_desk_too_large(d); break;
+  case FS_TOO_LARGE: fs_loaded_too_large(d); break;
   }
   if (st != ST_OK) return st;
   if (d->reason != REASON_NONE) return refuse_entry(s, c);
@@ -188,14 +188,14 @@ static enum status give_ref(const struct fs_candidate *c, const struct fs_cached
 
 static enum status fill_entry(struct fs_reader *s, const struct fs_candidate *c, struct arena *keep,
                               struct arena *scratch, struct entry *out) {
-  struct fs_desk *d = &s->desk;
-  struct fs_cached from_desk = {.stamp = d->stamp,
-                                .young = d->young,
-                                .text = {d->text, d->reason == REASON_TOO_LARGE ? 0 : d->len},
-                                .nodes = d->doc.nodes,
-                                .count = d->doc.fault == JSON_OK ? d->doc.count : 0,
-                                .event = d->event};
-  const struct fs_cached *from = c->cached ? c->cached : &from_desk;
+  struct fs_loaded *d = &s->loaded;
+  struct fs_cached from_loaded = {.stamp = d->stamp,
+                                  .young = d->young,
+                                  .text = {d->text, d->reason == REASON_TOO_LARGE ? 0 : d->len},
+                                  .nodes = d->doc.nodes,
+                                  .count = d->doc.fault == JSON_OK ? d->doc.count : 0,
+                                  .event = d->event};
+  const struct fs_cached *from = c->cached ? c->cached : &from_loaded;
   *out = (struct entry){.generation = s->begun_reader};
   enum status st = copy_out(from, scratch, out);
   if (st == ST_OK) st = give_ref(c, from, keep, out);
@@ -221,8 +221,8 @@ static bool still_there(struct fs_reader *s, const struct fs_candidate *c) {
  * window. */
 static bool comes_later(struct fs_reader *s, const struct fs_candidate *c) {
   const struct fs_names *n = &s->shared->names;
-  if (c->source != FS_LISTED || c->cached || s->desk.stamp.mtime_ns <= c->mtime_ns) return false;
-  if (n->cut) return n->count && s->desk.stamp.mtime_ns > n->at[n->count - 1].mtime_ns;
+  if (c->source != FS_LISTED || c->cached || s->loaded.stamp.mtime_ns <= c->mtime_ns) return false;
+  if (n->cut) return n->count && s->loaded.stamp.mtime_ns > n->at[n->count - 1].mtime_ns;
   fs_watch_drain(s, true);
   return fs_queue_has(s, c->place, c->name);
 }
@@ -242,7 +242,7 @@ static enum status consider(struct fs_reader *s, struct fs_candidate *c, struct 
   if (st != ST_OK) return st;
   if (comes_later(s, c))
     return s->shared->names.cut || c->twice ? ST_AGAIN : pass_over(s, c, 0, 0, 0);
-  const struct stamp *stamp = c->cached ? &c->cached->stamp : &s->desk.stamp;
+  const struct stamp *stamp = c->cached ? &c->cached->stamp : &s->loaded.stamp;
   st = fill_entry(s, c, keep, scratch, out);
   if (st == ST_OK && fs_aside_holds(s->shared, c->place, c->name, stamp, out, scratch))
     return pass_over(s, c, 0, 0, 0);

@@ -18,24 +18,24 @@
 #define SLACK 1000 /* lines that count no more, before the file is written anew */
 
 /* Lock held. */
-static struct fs_row *find_at(struct fs_shared *s, enum place place, const char *name) {
+static struct fs_aside *find_at(struct fs_shared *s, enum place place, const char *name) {
   struct fs_key key;
   fs_key_of(&key, place, name);
-  struct fs_row *row = table_get(&s->asides, key.span);
+  struct fs_aside *row = table_get(&s->asides, key.span);
   return row && !row->carried ? row : NULL;
 }
 
 /* The typed bus may have taken it up since, or given it back. */
-static struct fs_row *find_row(struct fs_shared *s, enum place place, const char *name) {
+static struct fs_aside *find_row(struct fs_shared *s, enum place place, const char *name) {
   if (!s->asides.count) return NULL;
-  struct fs_row *row = find_at(s, place, name);
+  struct fs_aside *row = find_at(s, place, name);
   if (row || place_side(place) != SIDE_TYPED || fs_shelf(place) != SHELF_PENDING) return row;
   return find_at(s, place == PLACE_TYPED_PENDING ? PLACE_TYPED_PROCESSING : PLACE_TYPED_PENDING,
                  name);
 }
 
 /* Lock held. It replaces the one of its name. */
-static enum status put_row(struct fs_shared *s, struct fs_row *row) {
+static enum status put_row(struct fs_shared *s, struct fs_aside *row) {
   free(table_remove(&s->asides, row->key));
   enum status st = table_put(&s->asides, row->key, row);
   if (st != ST_OK) free(row);
@@ -47,15 +47,15 @@ static enum status put_row(struct fs_shared *s, struct fs_row *row) {
 bool fs_aside_out(struct fs_shared *s, enum place place, const char *name,
                   const struct stamp *stamp) {
   mutex_lock(&s->lock);
-  const struct fs_row *row = find_row(s, place, name);
+  const struct fs_aside *row = find_row(s, place, name);
   bool out = row && row->what != ASIDE_RETRY && fs_stamp_alike(&row->ref.stamp, stamp);
   mutex_unlock(&s->lock);
   return out;
 }
 
 /* Lock held. */
-static bool is_known(const struct fs_shared *s, const struct fs_row *row, const struct entry *entry,
-                     struct arena *scratch) {
+static bool is_known(const struct fs_shared *s, const struct fs_aside *row,
+                     const struct entry *entry, struct arena *scratch) {
   const struct published was = {row->ref.id, row->ref.content};
   bool typed = place_side(row->ref.place) == SIDE_TYPED;
   return was.id.len && event_same(&entry->doc, &entry->event, s->site->lifting, typed, scratch,
@@ -66,7 +66,7 @@ bool fs_aside_holds(struct fs_shared *s, enum place place, const char *name,
                     const struct stamp *stamp, struct entry *entry, struct arena *scratch) {
   struct event *e = &entry->event;
   mutex_lock(&s->lock);
-  const struct fs_row *row = find_row(s, place, name);
+  const struct fs_aside *row = find_row(s, place, name);
   bool same = row && (fs_stamp_alike(&row->ref.stamp, stamp) || is_known(s, row, entry, scratch));
   bool out = same && row->what != ASIDE_RETRY;
   if (same && !out && row->failure.attempts > e->attempts) {
@@ -91,7 +91,7 @@ static const char *what_words(enum aside what) {
   return "";
 }
 
-static void say_row(struct fs_site *s, const struct fs_row *row) {
+static void say_row(struct fs_site *s, const struct fs_aside *row) {
   log_write(s->log, LOG_WARNING, "outbox", "entry_aside",
             FIELDS(F_SPAN("id", row->ref.id), F_TEXT("place", place_path(row->ref.place)),
                    F_SPAN("file", row->ref.name), F_TEXT("error", row->why)),
@@ -101,12 +101,12 @@ static void say_row(struct fs_site *s, const struct fs_row *row) {
             fs_remedy(row->sys));
 }
 
-static enum status keep_row(struct fs_finisher *s, struct fs_row *row, bool *known,
+static enum status keep_row(struct fs_finisher *s, struct fs_aside *row, bool *known,
                             struct error *err) {
   char number[NUMBER_TEXT];
   enum status st = ST_NO_MEMORY;
   mutex_lock(&s->shared->lock);
-  const struct fs_row *old = table_get(&s->shared->asides, row->key);
+  const struct fs_aside *old = table_get(&s->shared->asides, row->key);
   *known = old && old->what == row->what && !old->carried;
   BUG_ON_RULE(S15, row->what > ASIDE_DEAD || !row->key.len);
   bool full = !old && s->shared->asides.count >= STORE_ASIDE_MOST;
@@ -114,7 +114,7 @@ static enum status keep_row(struct fs_finisher *s, struct fs_row *row, bool *kno
     free(row);
   else
     st = put_row(s->shared, row);
-  if (st == ST_OK) fs_row_print(row, &s->added);
+  if (st == ST_OK) fs_aside_print(row, &s->added);
   if (s->added.failed) s->rewrite = true;
   mutex_unlock(&s->shared->lock);
   if (full)
@@ -133,15 +133,15 @@ enum status fs_set_aside(struct fs_finisher *s, const struct entry_ref *entry, s
   if (!name_from(ref.name, name)) return error_set(err, ST_INVALID, "it is not an entry's name");
   if (!fs_hinders_one(s, ref.place, what, hindrance))
     return error_set(err, ST_AGAIN, "all of them are hindered");
-  struct fs_row from = {.what = what,
-                        .ref = ref,
-                        .since_us = clock_wall_us(s->site->clock),
-                        .sys = hindrance->sys,
-                        .why = hindrance->sys ? strerror(hindrance->sys)
-                                              : hindrance->text, /* not our names for it */
-                        .failure = why ? *why : (struct failure){.failed_us = TIME_NONE}};
+  struct fs_aside from = {.what = what,
+                          .ref = ref,
+                          .since_us = clock_wall_us(s->site->clock),
+                          .sys = hindrance->sys,
+                          .why = hindrance->sys ? strerror(hindrance->sys)
+                                                : hindrance->text, /* not our names for it */
+                          .failure = why ? *why : (struct failure){.failed_us = TIME_NONE}};
   from.ref.id = id;
-  struct fs_row *row = fs_row_make(&from);
+  struct fs_aside *row = fs_aside_make(&from);
   if (!row) return error_set(err, ST_NO_MEMORY, "no memory to set an entry aside");
   enum status st = keep_row(s, row, &known, err);
   if (st != ST_OK) return st;
@@ -152,7 +152,7 @@ enum status fs_set_aside(struct fs_finisher *s, const struct entry_ref *entry, s
 
 /* ---- the file ---- */
 
-static bool next_row(const struct fs_shared *s, size_t *pos, struct fs_row **row) {
+static bool next_row(const struct fs_shared *s, size_t *pos, struct fs_aside **row) {
   struct span key;
   void *value;
   if (!table_each(&s->asides, pos, &key, &value)) return false;
@@ -162,7 +162,7 @@ static bool next_row(const struct fs_shared *s, size_t *pos, struct fs_row **row
 
 /* Lock held: what was carried out goes. */
 static void drop_carried(struct fs_finisher *s) {
-  struct fs_row *row;
+  struct fs_aside *row;
   for (size_t pos = 0; next_row(s->shared, &pos, &row);) {
     if (!row->carried) continue;
     table_remove(&s->shared->asides,
@@ -181,9 +181,9 @@ static enum status append(struct fs_site *s, struct span text, struct error *err
 }
 
 static void print_all(struct fs_shared *s, struct buffer *out) {
-  struct fs_row *row;
+  struct fs_aside *row;
   buffer_add_z(out, HEAD);
-  for (size_t pos = 0; next_row(s, &pos, &row);) fs_row_print(row, out);
+  for (size_t pos = 0; next_row(s, &pos, &row);) fs_aside_print(row, out);
 }
 
 enum status fs_aside_sync(struct fs_finisher *s, struct error *err) {
@@ -221,10 +221,10 @@ static enum status load_rows(struct fs_finisher *s, struct span text, struct err
   for (const char *end; st == ST_OK && text.len && (end = memchr(text.ptr, '\n', text.len));
        s->lines++) {
     struct span line = {text.ptr, (size_t)(end - text.ptr)};
-    struct fs_row *row = NULL;
+    struct fs_aside *row = NULL;
     text = (struct span){end + 1, text.len - line.len - 1};
     if (!s->lines) continue;
-    st = fs_row_parse(line, &row, err);
+    st = fs_aside_parse(line, &row, err);
     if (st == ST_OK && put_row(s->shared, row) != ST_OK)
       st = error_set(err, ST_NO_MEMORY, "out of memory");
   }
@@ -250,7 +250,7 @@ enum status fs_aside_open(struct fs_finisher *s, struct error *err) {
 }
 
 void fs_aside_release(struct fs_finisher *s) {
-  struct fs_row *row;
+  struct fs_aside *row;
   for (size_t pos = 0; next_row(s->shared, &pos, &row);) free(row);
   table_release(&s->shared->asides);
   buffer_release(&s->added);
@@ -258,31 +258,31 @@ void fs_aside_release(struct fs_finisher *s) {
 
 /* ---- trying again: aside_tend.c ---- */
 
-void fs_aside_carried(struct fs_shared *s, const struct fs_row *copy) {
+void fs_aside_carried(struct fs_shared *s, const struct fs_aside *copy) {
   struct fs_key key;
   char name[NAME_SIZE];
   fs_name_copy(name, copy->ref.name.ptr);
   fs_key_of(&key, copy->ref.place, name);
   mutex_lock(&s->lock);
-  struct fs_row *row = table_get(&s->asides, key.span);
+  struct fs_aside *row = table_get(&s->asides, key.span);
   if (row) row->carried = true;
   mutex_unlock(&s->lock);
 }
 
 /* Copies, since others may look at the rows meanwhile. */
-struct fs_row **fs_aside_copy(struct fs_shared *s, size_t *count) {
-  struct fs_row *row, **list;
+struct fs_aside **fs_aside_copy(struct fs_shared *s, size_t *count) {
+  struct fs_aside *row, **list;
   size_t pos = 0;
   *count = 0;
   mutex_lock(&s->lock);
-  list = calloc(s->asides.count + 1, sizeof(struct fs_row *));
+  list = calloc(s->asides.count + 1, sizeof(struct fs_aside *));
   while (list && next_row(s, &pos, &row))
-    if (!row->carried && (list[*count] = fs_row_make(row))) ++*count;
+    if (!row->carried && (list[*count] = fs_aside_make(row))) ++*count;
   mutex_unlock(&s->lock);
   return list;
 }
 
-void fs_aside_free(struct fs_row **list, size_t count) {
+void fs_aside_free(struct fs_aside **list, size_t count) {
   for (size_t i = 0; i < count; i++) free(list[i]);
   free(list);
 }
@@ -290,7 +290,7 @@ void fs_aside_free(struct fs_row **list, size_t count) {
 /* ---- telling ---- */
 
 static int by_time(const void *a, const void *b) {
-  const struct fs_row *x = *(struct fs_row *const *)a, *y = *(struct fs_row *const *)b;
+  const struct fs_aside *x = *(struct fs_aside *const *)a, *y = *(struct fs_aside *const *)b;
   if (x->since_us != y->since_us) return x->since_us < y->since_us ? -1 : 1;
   return span_cmp(x->key, y->key);
 }
@@ -298,11 +298,11 @@ static int by_time(const void *a, const void *b) {
 enum status fs_asides(struct fs_shared *s, size_t limit, store_aside_fn visit, void *ctx,
                       struct error *err) {
   size_t count;
-  struct fs_row **list = fs_aside_copy(s, &count);
+  struct fs_aside **list = fs_aside_copy(s, &count);
   if (!list) return error_set(err, ST_NO_MEMORY, "out of memory");
-  if (count) qsort(list, count, sizeof(struct fs_row *), by_time);
+  if (count) qsort(list, count, sizeof(struct fs_aside *), by_time);
   for (size_t i = 0; i < count && (!limit || i < limit); i++) {
-    const struct fs_row *row = list[i];
+    const struct fs_aside *row = list[i];
     char room[TOKEN_SIZE];
     const struct aside_info info = {.what = row->what,
                                     .token = fs_token(row->ref.place, row->ref.name.ptr, room),

@@ -18,7 +18,7 @@
 
 #include "bridge/outbox/file/shared/shared.h"
 
-struct fs_row {
+struct fs_aside {
   struct span key; /* of the table: place and name */
   enum aside what;
   struct fs_ref ref;
@@ -38,15 +38,15 @@ bool fs_aside_holds(struct fs_shared *s, enum place place, const char *name,
                     const struct stamp *stamp, struct entry *entry, struct arena *scratch);
 
 /* Copies of all that are to be carried out. NULL: memory is out. */
-struct fs_row **fs_aside_copy(struct fs_shared *s, size_t *count);
-void fs_aside_free(struct fs_row **list, size_t count);
-void fs_aside_carried(struct fs_shared *s, const struct fs_row *copy); /* it is, or it is gone */
+struct fs_aside **fs_aside_copy(struct fs_shared *s, size_t *count);
+void fs_aside_free(struct fs_aside **list, size_t count);
+void fs_aside_carried(struct fs_shared *s, const struct fs_aside *copy); /* it is, or it is gone */
 
 /* aside_text.c */
-void fs_row_print(const struct fs_row *row, struct buffer *out);
-MUST_CHECK enum status fs_row_parse(struct span line, struct fs_row **out, struct error *err);
+void fs_aside_print(const struct fs_aside *row, struct buffer *out);
+MUST_CHECK enum status fs_aside_parse(struct span line, struct fs_aside **out, struct error *err);
 /* A copy of all of it. NULL: memory is out. */
-struct fs_row *fs_row_make(const struct fs_row *from);
+struct fs_aside *fs_aside_make(const struct fs_aside *from);
 
 /* As the operation */
 enum status fs_asides(struct fs_shared *s, size_t limit, store_aside_fn visit, void *ctx,

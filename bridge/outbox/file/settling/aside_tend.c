@@ -4,20 +4,20 @@
 #include "bridge/outbox/file/settling/finish.h"
 
 /* The typed bus may take it up or give it back at any moment: gone is what lies in neither. */
-static enum fs_read read_again(struct fs_shared *s, struct fs_desk *d, const struct fs_ref *ref) {
+static enum fs_read read_again(struct fs_shared *s, struct fs_loaded *d, const struct fs_ref *ref) {
   const enum place ways[] = {ref->place, PLACE_TYPED_PROCESSING, PLACE_TYPED_PENDING,
                              PLACE_TYPED_PROCESSING};
   bool typed = place_side(ref->place) == SIDE_TYPED && fs_shelf(ref->place) == SHELF_PENDING;
   enum fs_read got = FS_GONE;
   for (unsigned i = 0; got == FS_GONE && i < (typed ? 4 : 1); i++)
-    got = fs_desk_read(s->site, d, ways[i], ref->name.ptr, NULL);
+    got = fs_load(s->site, d, ways[i], ref->name.ptr, NULL);
   return got;
 }
 
 /* Its attempts were written after all, or it is another event, or gone. */
-static void look_again(struct fs_shared *s, struct fs_desk *d, const struct fs_row *row) {
+static void look_again(struct fs_shared *s, struct fs_loaded *d, const struct fs_aside *row) {
   enum fs_read got = read_again(s, d, &row->ref);
-  bool read = got == FS_READ && fs_desk_parse(d, NULL) == ST_OK && fs_desk_is_object(d);
+  bool read = got == FS_READ && fs_loaded_parse(d, NULL) == ST_OK && fs_loaded_is_object(d);
   bool other = read && (!event_goes_by(&d->event, row->ref.id) ||
                         d->event.attempts >= row->failure.attempts);
   if (got == FS_GONE || other) fs_aside_carried(s, row);
@@ -30,13 +30,13 @@ static void die(struct fs_finisher *s, struct fs_failed *dead) {
 }
 
 static bool is_elsewhere(struct fs_shared *s, const struct fs_ref *ref) {
-  struct fs_desk d = {0};
+  struct fs_loaded d = {0};
   bool there = read_again(s, &d, ref) != FS_GONE;
-  fs_desk_release(&d);
+  fs_loaded_release(&d);
   return there;
 }
 
-static void carry_out(struct fs_finisher *s, const struct fs_row *row) {
+static void carry_out(struct fs_finisher *s, const struct fs_aside *row) {
   static const char *const words[] = {[SETTLED_GONE] = "What had become of it is carried out",
                                       [SETTLED_VANISHED] = "Somebody else took it away",
                                       [SETTLED_CHANGED] = "Another event lies in its place",
@@ -67,16 +67,16 @@ static void carry_out(struct fs_finisher *s, const struct fs_row *row) {
 }
 
 void fs_aside_tend(struct fs_finisher *s) {
-  struct fs_desk desk = {0};
+  struct fs_loaded loaded = {0};
   size_t count;
-  struct fs_row **list = fs_aside_copy(s->shared, &count);
+  struct fs_aside **list = fs_aside_copy(s->shared, &count);
   for (size_t i = 0; i < count; i++) {
     if (!fs_state(s->site, list[i]->ref.place)) continue; /* until outbox.typed is set again */
     if (list[i]->what == ASIDE_RETRY)
-      look_again(s->shared, &desk, list[i]);
+      look_again(s->shared, &loaded, list[i]);
     else
       carry_out(s, list[i]);
   }
   fs_aside_free(list, count);
-  fs_desk_release(&desk);
+  fs_loaded_release(&loaded);
 }

@@ -23,12 +23,12 @@ static struct span keep_text(char **at, struct span text) {
   return copy;
 }
 
-struct fs_row *fs_row_make(const struct fs_row *from) {
+struct fs_aside *fs_aside_make(const struct fs_aside *from) {
   struct span name = from->ref.name, topic = span_of(from->failure.topic),
               error = span_of(from->failure.error);
   struct span why = text_cut(span_of(from->why), TEXT_MOST);
   error = text_cut(error, TEXT_MOST);
-  struct fs_row *row =
+  struct fs_aside *row =
       malloc(sizeof *row + 1 + name.len + from->ref.id.len + topic.len + error.len + why.len + 6);
   if (!row) return NULL;
   *row = *from;
@@ -50,7 +50,7 @@ static void add_text(struct buffer *out, struct span text) {
   word_escape(out, text);
 }
 
-void fs_row_print(const struct fs_row *row, struct buffer *out) {
+void fs_aside_print(const struct fs_aside *row, struct buffer *out) {
   const struct stamp *s = &row->ref.stamp;
   const struct failure *f = &row->failure;
   buffer_printf(out, "%s %s", whats[row->what], place_word(row->ref.place));
@@ -106,7 +106,7 @@ static bool get_reason(struct span word, enum reason *out) {
   return false;
 }
 
-static bool get_numbers(const struct span *w, struct fs_row *row) {
+static bool get_numbers(const struct span *w, struct fs_aside *row) {
   struct stamp *s = &row->ref.stamp;
   int64_t sys, attempts, code;
   unsigned what;
@@ -126,7 +126,7 @@ static bool get_numbers(const struct span *w, struct fs_row *row) {
   return true;
 }
 
-static bool read_words(struct span line, char *room, struct fs_row *row) {
+static bool read_words(struct span line, char *room, struct fs_aside *row) {
   static const unsigned texts[] = {NAME, ID, TOPIC, ERROR, WHY};
   struct span w[WORDS], more;
   for (unsigned i = 0; i < WORDS; i++)
@@ -145,13 +145,13 @@ static bool read_words(struct span line, char *room, struct fs_row *row) {
   return w[NAME].len > 0 && w[NAME].len < NAME_SIZE;
 }
 
-enum status fs_row_parse(struct span line, struct fs_row **out, struct error *err) {
-  struct fs_row row = {0};
+enum status fs_aside_parse(struct span line, struct fs_aside **out, struct error *err) {
+  struct fs_aside row = {0};
   char *room = malloc(line.len + 8);
   enum status st = room ? ST_OK : error_set(err, ST_NO_MEMORY, "out of memory");
   if (st == ST_OK && !read_words(line, room, &row))
     st = error_set(err, ST_INVALID, "a line is damaged");
-  if (st == ST_OK && !(*out = fs_row_make(&row)))
+  if (st == ST_OK && !(*out = fs_aside_make(&row)))
     st = error_set(err, ST_NO_MEMORY, "out of memory");
   free(room);
   return st;

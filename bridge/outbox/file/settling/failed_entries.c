@@ -13,13 +13,13 @@
  * Any thread; the finisher's are the many. */
 #include "bridge/outbox/file/moves/entry_moves.h"
 
-/* ST_OK: the desk holds the event of that ref; *now is the ref with the stamp it has by now, except
- * for its mtime, which is its place in the order. ST_AGAIN: it does not, *how says why. */
-static enum status read_same(struct fs_site *s, struct fs_desk *d, const struct fs_ref *ref,
+/* ST_OK: the loaded holds the event of that ref; *now is the ref with the stamp it has by now,
+ * except for its mtime, which is its place in the order. ST_AGAIN: it does not, *how says why. */
+static enum status read_same(struct fs_site *s, struct fs_loaded *d, const struct fs_ref *ref,
                              const char *name, struct fs_ref *now, enum settled *how,
                              struct error *err) {
   int folder = fs_folder(s, ref->place);
-  enum fs_read got = fs_desk_reread(s, d, ref->place, folder, name, err);
+  enum fs_read got = fs_load_again(s, d, ref->place, folder, name, err);
   *now = *ref;
   *how = got == FS_GONE ? SETTLED_VANISHED : SETTLED_CHANGED;
   if (got == FS_FAILED) return err->status;
@@ -27,7 +27,7 @@ static enum status read_same(struct fs_site *s, struct fs_desk *d, const struct 
     return error_sys(err, d->sys, "reading %s%s", place_path(ref->place), name);
   if (got == FS_GONE || got == FS_ODD) return ST_AGAIN;
   bool sure = fs_stamp_same(&d->stamp, &ref->stamp) && (!ref->young || !ref->id.len);
-  if (sure) return got == FS_READ ? fs_desk_parse(d, err) : ST_OK;
+  if (sure) return got == FS_READ ? fs_loaded_parse(d, err) : ST_OK;
   enum status st = fs_same(s, d, folder, place_path(ref->place), name, ref, how, err);
   if (st != ST_OK) return st;
   if (*how != SETTLED_GONE || !fs_ours(ref->place, &d->event)) {
@@ -40,7 +40,7 @@ static enum status read_same(struct fs_site *s, struct fs_desk *d, const struct 
 
 /* ---- look, write ---- */
 
-static enum status write_form(struct fs_site *s, const struct fs_desk *d, struct fs_failing *m) {
+static enum status write_form(struct fs_site *s, const struct fs_loaded *d, struct fs_failing *m) {
   struct buffer text = {0};
   struct fs_failed *f = m->f;
   enum status st = fs_failed_form(d, m->name, f, &text, &f->error);
@@ -52,7 +52,7 @@ static enum status write_form(struct fs_site *s, const struct fs_desk *d, struct
   return st;
 }
 
-static enum status look_again(struct fs_site *s, struct fs_desk *d, struct fs_failing *m) {
+static enum status look_again(struct fs_site *s, struct fs_loaded *d, struct fs_failing *m) {
   struct fs_failed *f = m->f;
   if (!name_from(f->ref.name, m->name))
     return error_set(&f->error, ST_INVALID, "\"%.*s\" is not an entry's name",
@@ -62,7 +62,7 @@ static enum status look_again(struct fs_site *s, struct fs_desk *d, struct fs_fa
   enum status st = read_same(s, d, &f->ref, m->name, &m->now, &f->how, &f->error);
   m->over = st == ST_AGAIN;
   if (st != ST_OK) return m->over ? ST_OK : st;
-  m->raw = !fs_desk_is_object(d);
+  m->raw = !fs_loaded_is_object(d);
   if (!m->raw) return write_form(s, d, m);
   return f->dead ? ST_OK : error_set(&f->error, ST_INVALID, "%s is not a JSON object", m->name);
 }
@@ -157,7 +157,7 @@ struct room {
 /* *objects and *raws: how many of each there are. */
 static void look_at_all(struct fs_site *s, enum side side, struct fs_failed *failed, size_t count,
                         const struct room *r, size_t *objects, size_t *raws) {
-  struct fs_desk desk = {0};
+  struct fs_loaded loaded = {0};
   struct error err = {0};
   enum status tmp = fs_side(s, side) ? fs_keep_tmp(s, side, &err) : fs_no_side(&err);
   *objects = *raws = 0;
@@ -168,10 +168,10 @@ static void look_at_all(struct fs_site *s, enum side side, struct fs_failed *fai
     failed[i].how = SETTLED_CHANGED;
     failed[i].error = err;
     failed[i].status = tmp;
-    if (tmp == ST_OK) failed[i].status = look_again(s, &desk, m);
+    if (tmp == ST_OK) failed[i].status = look_again(s, &loaded, m);
     r->list[m->raw ? count - ++*raws : (*objects)++] = m;
   }
-  fs_desk_release(&desk);
+  fs_loaded_release(&loaded);
 }
 
 static void fail(struct fs_shared *s, enum side side, struct fs_failed *failed, size_t count,

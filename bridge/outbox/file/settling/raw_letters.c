@@ -55,17 +55,17 @@ static bool there(int folder, const char *name, struct stat *st) {
 static enum status find_descriptor(struct letters *l, struct pair *p, const struct stat *st,
                                    bool raw) {
   bool same_time = fs_stamp_of(st).mtime_ns == p->stamp.mtime_ns;
-  struct fs_desk desk = {0};
+  struct fs_loaded loaded = {0};
   uint64_t named = 0;
   struct error *err = &p->m->f->error;
-  enum fs_read got = fs_desk_read(l->s->site, &desk, l->dead, p->json, err);
-  p->described = got == FS_READ && fs_desk_parse(&desk, NULL) == ST_OK &&
-                 fs_desk_is_object(&desk) && fs_descriptor(&desk.doc, &named) &&
+  enum fs_read got = fs_load(l->s->site, &loaded, l->dead, p->json, err);
+  p->described = got == FS_READ && fs_loaded_parse(&loaded, NULL) == ST_OK &&
+                 fs_loaded_is_object(&loaded) && fs_descriptor(&loaded.doc, &named) &&
                  (named == p->stamp.inode || (!raw && same_time));
   bool perhaps = got == FS_UNREADABLE && same_time;
   enum status s = got == FS_FAILED ? err->status : ST_OK;
-  if (perhaps) s = error_sys(err, desk.sys, "reading %s%s", place_path(l->dead), p->json);
-  fs_desk_release(&desk);
+  if (perhaps) s = error_sys(err, loaded.sys, "reading %s%s", place_path(l->dead), p->json);
+  fs_loaded_release(&loaded);
   return s;
 }
 

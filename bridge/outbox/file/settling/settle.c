@@ -80,7 +80,7 @@ static enum status drop_taken(struct fs_finisher *s, const struct fs_ref *ref,
 }
 
 /* sure: seen with the ref's own stamp, which other bytes cannot have. */
-static enum status pull_out(struct fs_finisher *s, struct fs_desk *d, const struct fs_ref *ref,
+static enum status pull_out(struct fs_finisher *s, struct fs_loaded *d, const struct fs_ref *ref,
                             const char *name, bool sure, enum settled *how, struct error *err) {
   struct leftover left = {.kind = s->site->c.keep_sent ? LEFTOVER_SENT : LEFTOVER_GONE,
                           .content = leftover_id(ref->id),
@@ -104,8 +104,9 @@ static enum status pull_out(struct fs_finisher *s, struct fs_desk *d, const stru
 }
 
 /* A published one that a stale worker moved to a dlq/ on another file system. */
-static enum status out_of_there(struct fs_finisher *s, struct fs_desk *d, const struct fs_ref *ref,
-                                const char *name, enum settled *how, struct error *err) {
+static enum status out_of_there(struct fs_finisher *s, struct fs_loaded *d,
+                                const struct fs_ref *ref, const char *name, enum settled *how,
+                                struct error *err) {
   enum status st = s->site->c.keep_sent
                        ? fs_move_free(s->site, ref->place, name, place_sent(ref->place), name, err)
                        : fs_remove_same(s->site, ref->place, name, &d->stamp, err);
@@ -116,7 +117,7 @@ static enum status out_of_there(struct fs_finisher *s, struct fs_desk *d, const 
 }
 
 /* Deletes it or keeps it in sent/. The folders are synced by store_sync. */
-static enum status take_out(struct fs_finisher *s, struct fs_desk *d, const struct fs_ref *ref,
+static enum status take_out(struct fs_finisher *s, struct fs_loaded *d, const struct fs_ref *ref,
                             const char *name, bool late, enum settled *how, struct error *err) {
   struct stamp now;
   enum status st = look_at(s->site, ref, name, &now, how, err);
@@ -150,7 +151,7 @@ static void vanished(struct fs_finisher *s, enum place place, enum settled how) 
 
 /* Not in its place: a stale worker may have set it aside meanwhile, under its name or one beside
  * it. */
-static enum status take_dead(struct fs_finisher *s, struct fs_desk *d, const struct fs_ref *ref,
+static enum status take_dead(struct fs_finisher *s, struct fs_loaded *d, const struct fs_ref *ref,
                              const char *name, enum settled *how, struct error *err) {
   struct fs_ref dead = *ref;
   char twin[NAME_SIZE];
@@ -167,7 +168,7 @@ static enum status take_dead(struct fs_finisher *s, struct fs_desk *d, const str
 
 /* The typed bus may have taken it up meanwhile, or given it back. It is published all the same, and
  * must not be found there later: what lies in processing/ is nobody's lock. */
-static enum status take_moved(struct fs_finisher *s, struct fs_desk *d, const struct fs_ref *ref,
+static enum status take_moved(struct fs_finisher *s, struct fs_loaded *d, const struct fs_ref *ref,
                               const char *name, enum settled *how, struct error *err) {
   static const enum place ways[] = {PLACE_TYPED_PROCESSING, PLACE_TYPED_PENDING,
                                     PLACE_TYPED_PROCESSING};
@@ -184,20 +185,20 @@ static enum status take_moved(struct fs_finisher *s, struct fs_desk *d, const st
 
 static enum status settle_ref(struct fs_finisher *s, const struct fs_ref *ref, bool late,
                               enum settled *how, struct error *err) {
-  struct fs_desk desk = {0};
+  struct fs_loaded loaded = {0};
   struct error local = {0};
   char name[NAME_SIZE];
   if (!err) err = &local;
   if (!name_from(ref->name, name)) return bad_name(ref, err);
-  enum status st = take_out(s, &desk, ref, name, late, how, err);
+  enum status st = take_out(s, &loaded, ref, name, late, how, err);
   if (st == ST_OK) vanished(s, ref->place, *how);
-  if (st == ST_OK && *how == SETTLED_VANISHED) st = take_moved(s, &desk, ref, name, how, err);
+  if (st == ST_OK && *how == SETTLED_VANISHED) st = take_moved(s, &loaded, ref, name, how, err);
   if (st == ST_OK && *how == SETTLED_VANISHED && late && fs_shelf(ref->place) != SHELF_DEAD)
-    st = take_dead(s, &desk, ref, name, how, err);
+    st = take_dead(s, &loaded, ref, name, how, err);
   /* After the removal, so that the reader cannot find it again; on an error not at all: it is still
    * to be removed. */
   if (st == ST_OK) fs_hand_end(s->shared, ref->place, name, end_of(*how));
-  fs_desk_release(&desk);
+  fs_loaded_release(&loaded);
   return st;
 }
 

@@ -58,7 +58,7 @@ struct fs_shared {
   struct fs_again *again, **again_end;
   struct fs_figures figures;
   struct digest_set foreign; /* inode and ctime of files that are not ours */
-  struct table asides;       /* struct fs_row, aside.h */
+  struct table asides;       /* struct fs_aside, aside.h */
   uint64_t wanted, begun, scanned;
   bool wanted_settled;    /* the scan that is wanted begins when nothing is in hand */
   int64_t settled_by_ns;  /* or at this monotonic time */

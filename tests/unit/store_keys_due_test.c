@@ -1,6 +1,6 @@
 /* What is due, on disk: parts, giving up, failing disks. */
 #include "bridge/base/disk/durable.h"
-#include "bridge/outbox/file/records/due.h"
+#include "bridge/outbox/file/records/keys_due.h"
 #include "tests/support/folder.h"
 #include "tests/support/test.h"
 
@@ -12,7 +12,7 @@
 struct fixture {
   char folder[64];
   int fd;
-  struct fs_due *d;
+  struct fs_keys_due *d;
   uint64_t given_up; /* since it was opened */
   struct error err;
   int fail_op, fail_errno; /* of the hook; -1: none */
@@ -39,7 +39,7 @@ static int setup(void **state) {
 static int teardown(void **state) {
   struct fixture *f = *state;
   durable_set_hook(NULL, NULL);
-  fs_due_close(f->d);
+  fs_keys_due_close(f->d);
   close(f->fd);
   int rc = folder_remove(f->folder);
   free(f);
@@ -47,10 +47,10 @@ static int teardown(void **state) {
 }
 
 static void reopen(struct fixture *f, size_t part_max) {
-  fs_due_close(f->d);
+  fs_keys_due_close(f->d);
   f->d = NULL;
   f->given_up = 0;
-  enum status st = fs_due_open(f->fd, part_max * DUE_PARTS, false, NULL, &f->d, &f->err);
+  enum status st = fs_keys_due_open(f->fd, part_max * DUE_PARTS, false, NULL, &f->d, &f->err);
   if (st != ST_OK) print_error("%s\n", f->err.text);
   assert_int_equal(st, ST_OK);
 }
@@ -60,7 +60,7 @@ static enum status add(struct fixture *f, int number) {
   bool done = false;
   snprintf(id, sizeof id, "id-%d", number);
   struct key key = {span_of(id), SPAN("p/0/1")};
-  return fs_due_add(f->d, &key, &done, 1, &f->given_up, &f->err);
+  return fs_keys_due_add(f->d, &key, &done, 1, &f->given_up, &f->err);
 }
 
 static void add_all(struct fixture *f, int from, int to) {
@@ -70,11 +70,11 @@ static void add_all(struct fixture *f, int from, int to) {
 static bool has(struct fixture *f, int number) {
   char id[16];
   snprintf(id, sizeof id, "id-%d", number);
-  return fs_due_has(f->d, span_of(id));
+  return fs_keys_due_has(f->d, span_of(id));
 }
 
 static uint64_t due(struct fixture *f) {
-  return fs_due_count(f->d);
+  return fs_keys_due_count(f->d);
 }
 
 static bool there(struct fixture *f, const char *name) {
@@ -87,7 +87,7 @@ static void drain(struct fixture *f, int first, int count, size_t max) {
   size_t n;
   int next = first;
   for (;;) {
-    assert_int_equal(fs_due_read(f->d, list, max, &n, &f->err), ST_OK);
+    assert_int_equal(fs_keys_due_read(f->d, list, max, &n, &f->err), ST_OK);
     if (n == 0) break;
     for (size_t i = 0; i < n; i++) {
       char id[16];
@@ -95,7 +95,7 @@ static void drain(struct fixture *f, int first, int count, size_t max) {
       assert_true(span_is(list[i].id, id));
       assert_true(span_is(list[i].place, "p/0/1"));
     }
-    assert_int_equal(fs_due_drop(f->d, &f->err), ST_OK);
+    assert_int_equal(fs_keys_due_drop(f->d, &f->err), ST_OK);
   }
   assert_int_equal(next, first + count);
   assert_int_equal(due(f), 0);
@@ -136,8 +136,8 @@ CASE(what_was_told_in_part_is_told_again_after_a_restart) {
   size_t n;
   reopen(f, 100);
   add_all(f, 0, 5);
-  assert_int_equal(fs_due_read(f->d, list, 3, &n, &f->err), ST_OK);
-  assert_int_equal(fs_due_drop(f->d, &f->err), ST_OK);
+  assert_int_equal(fs_keys_due_read(f->d, list, 3, &n, &f->err), ST_OK);
+  assert_int_equal(fs_keys_due_drop(f->d, &f->err), ST_OK);
   assert_int_equal(due(f), 2);
   reopen(f, 100);
   drain(f, 0, 5, 16);
@@ -169,8 +169,8 @@ CASE(when_the_oldest_cannot_be_removed_the_last_part_grows) {
   assert_int_equal(f->given_up, 0);
   struct key list[16];
   size_t n;
-  assert_int_equal(fs_due_read(f->d, list, 2, &n, &f->err), ST_OK);
-  assert_int_equal(fs_due_drop(f->d, &f->err), ST_IO);
+  assert_int_equal(fs_keys_due_read(f->d, list, 2, &n, &f->err), ST_OK);
+  assert_int_equal(fs_keys_due_drop(f->d, &f->err), ST_IO);
   f->fail_op = -1;
   drain(f, 2, 28, 16);
 }
@@ -218,13 +218,13 @@ CASE(an_id_that_is_no_word_is_not_written) {
                               {SPAN("good"), SPAN("b ad")}};
   const bool done[4] = {false};
   reopen(f, 100);
-  assert_int_equal(fs_due_add(f->d, list, done, 3, &f->given_up, &f->err), ST_OK);
+  assert_int_equal(fs_keys_due_add(f->d, list, done, 3, &f->given_up, &f->err), ST_OK);
   assert_false(there(f, "keys-due"));
-  assert_int_equal(fs_due_add(f->d, list, done, 4, &f->given_up, &f->err), ST_OK);
+  assert_int_equal(fs_keys_due_add(f->d, list, done, 4, &f->given_up, &f->err), ST_OK);
   assert_int_equal(due(f), 1);
   struct key out[4];
   size_t n;
-  assert_int_equal(fs_due_read(f->d, out, 4, &n, &f->err), ST_OK);
+  assert_int_equal(fs_keys_due_read(f->d, out, 4, &n, &f->err), ST_OK);
   assert_int_equal(n, 1);
   assert_true(span_is(out[0].id, "good"));
   assert_int_equal(out[0].place.len, 0);
@@ -252,7 +252,7 @@ CASE(a_file_of_rubbish_is_passed_over) {
 CASE(a_link_is_not_followed) {
   struct fixture *f = *state;
   assert_int_equal(symlinkat("/tmp/keys-due-elsewhere", f->fd, "keys-due"), 0);
-  assert_int_not_equal(fs_due_open(f->fd, 80, false, NULL, &f->d, &f->err), ST_OK);
+  assert_int_not_equal(fs_keys_due_open(f->fd, 80, false, NULL, &f->d, &f->err), ST_OK);
   assert_null(f->d);
 }
 
@@ -265,9 +265,9 @@ CASE(who_inspects_knows_all_and_changes_nothing) {
   assert_int_equal(write(fd, "id-9 half", 9), 9);
   close(fd);
   assert_int_equal(fstatat(f->fd, "keys-due", &before, 0), 0);
-  fs_due_close(f->d);
+  fs_keys_due_close(f->d);
   f->d = NULL;
-  assert_int_equal(fs_due_open(f->fd, 16, true, NULL, &f->d, &f->err), ST_OK);
+  assert_int_equal(fs_keys_due_open(f->fd, 16, true, NULL, &f->d, &f->err), ST_OK);
   assert_int_equal(due(f), 5);
   assert_true(has(f, 0) && has(f, 4) && !has(f, 9));
   assert_int_equal(fstatat(f->fd, "keys-due", &after, 0), 0);

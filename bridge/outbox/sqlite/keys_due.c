@@ -33,8 +33,8 @@ static enum status drop(struct sq *s, const char *sql, int64_t n, int *gone, str
   return sq_run(&u, gone, "dropping what is due", err);
 }
 
-enum status sq_due_add(void *impl, const struct key *list, size_t count, uint64_t most,
-                       uint64_t *given_up, uint64_t *left, struct error *err) {
+enum status sq_keys_due_add(void *impl, const struct key *list, size_t count, uint64_t most,
+                            uint64_t *given_up, uint64_t *left, struct error *err) {
   struct sq *s = impl;
   int gone = 1;
   *given_up = 0;
@@ -53,7 +53,7 @@ enum status sq_due_add(void *impl, const struct key *list, size_t count, uint64_
   return sq_end(s, st, err);
 }
 
-enum status sq_due_drop(void *impl, int64_t upto, uint64_t *left, struct error *err) {
+enum status sq_keys_due_drop(void *impl, int64_t upto, uint64_t *left, struct error *err) {
   struct sq *s = impl;
   enum status st = sq_begin(s, SQ_OWNED, err);
   if (st != ST_OK) return st;
@@ -62,8 +62,8 @@ enum status sq_due_drop(void *impl, int64_t upto, uint64_t *left, struct error *
   return sq_end(s, st, err);
 }
 
-enum status sq_due_read(void *impl, size_t max, struct arena *arena, struct key *out, size_t *count,
-                        int64_t *upto, struct error *err) {
+enum status sq_keys_due_read(void *impl, size_t max, struct arena *arena, struct key *out,
+                             size_t *count, int64_t *upto, struct error *err) {
   struct sq *s = impl;
   struct sq_use u;
   *count = 0;
@@ -81,11 +81,11 @@ enum status sq_due_read(void *impl, size_t max, struct arena *arena, struct key 
   return sq_done(&u, "reading what is due", err);
 }
 
-enum status sq_due_count(void *impl, uint64_t *count, struct error *err) {
+enum status sq_keys_due_count(void *impl, uint64_t *count, struct error *err) {
   return count_on(impl, SIDE_READING, count, err);
 }
 
-enum status sq_due_has(void *impl, struct span id, bool *has, struct error *err) {
+enum status sq_keys_due_has(void *impl, struct span id, bool *has, struct error *err) {
   struct sq *s = impl;
   struct sq_use u;
   enum status st = sq_use_made(s, SIDE_READING,

@@ -17,8 +17,8 @@ static const char add[] =
     "WHERE c.ord {>} (k.go {-} k.have) AND " HELD " ORDER BY c.ord) "
     "SELECT " COUNT_MINE ", go, GREATEST(have {+} new {-} go, 0) FROM k";
 
-enum status pg_due_add(void *impl, const struct key *list, size_t count, uint64_t most,
-                       uint64_t *given_up, uint64_t *left, struct error *err) {
+enum status pg_keys_due_add(void *impl, const struct key *list, size_t count, uint64_t most,
+                            uint64_t *given_up, uint64_t *left, struct error *err) {
   struct postgres *p = impl;
   struct span *spans = calloc(2 * count + 1, sizeof *spans);
   struct buffer ids = {0}, places = {0};
@@ -47,7 +47,7 @@ enum status pg_due_add(void *impl, const struct key *list, size_t count, uint64_
   return st;
 }
 
-enum status pg_due_drop(void *impl, int64_t upto, uint64_t *left, struct error *err) {
+enum status pg_keys_due_drop(void *impl, int64_t upto, uint64_t *left, struct error *err) {
   struct postgres *p = impl;
   struct pg_args args = pg_owner_args(p);
   struct pg_answer a;
@@ -63,8 +63,8 @@ enum status pg_due_drop(void *impl, int64_t upto, uint64_t *left, struct error *
   return ST_OK;
 }
 
-enum status pg_due_read(void *impl, size_t max, struct arena *arena, struct key *out, size_t *count,
-                        int64_t *upto, struct error *err) {
+enum status pg_keys_due_read(void *impl, size_t max, struct arena *arena, struct key *out,
+                             size_t *count, int64_t *upto, struct error *err) {
   struct pg_args args = {0};
   struct pg_answer a;
   *count = 0;
@@ -89,7 +89,7 @@ enum status pg_due_read(void *impl, size_t max, struct arena *arena, struct key 
   return st;
 }
 
-enum status pg_due_count(void *impl, uint64_t *count, struct error *err) {
+enum status pg_keys_due_count(void *impl, uint64_t *count, struct error *err) {
   struct pg_answer a;
   enum status st = pg_step(impl, SIDE_READING, "SELECT ^count(*) FROM @due", NULL, &a, err);
   if (st != ST_OK) return st;
@@ -98,7 +98,7 @@ enum status pg_due_count(void *impl, uint64_t *count, struct error *err) {
   return ST_OK;
 }
 
-enum status pg_due_has(void *impl, struct span id, bool *has, struct error *err) {
+enum status pg_keys_due_has(void *impl, struct span id, bool *has, struct error *err) {
   struct pg_args args = {0};
   struct pg_answer a;
   pg_add_bytes(&args, id);

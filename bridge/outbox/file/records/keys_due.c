@@ -1,8 +1,8 @@
 /* Ids that Redis has yet to be told, in .busbridge/keys-due; a full file becomes keys-due-<n>, and
  * goes when all of it was told. A crash may leave half a last line, which is cut off, or ids that
  * are told twice, which does no harm.
- * One thread at a time, but for the questions that due.h names. */
-#include "bridge/outbox/file/records/due.h"
+ * One thread at a time, but for the questions that keys_due.h names. */
+#include "bridge/outbox/file/records/keys_due.h"
 
 #include "bridge/base/disk/durable.h"
 #include "bridge/base/table.h"
@@ -27,7 +27,7 @@ struct part {
   struct digest_set ids;
 };
 
-struct fs_due {
+struct fs_keys_due {
   struct mutex lock; /* of parts, their counts and ids */
   int folder;
   size_t part_max;
@@ -36,7 +36,7 @@ struct fs_due {
   struct part parts[DUE_PARTS + 1];
   size_t part_count;
   bool torn; /* an append failed and may have left half a line */
-  /* the last fs_due_read */
+  /* the last fs_keys_due_read */
   struct buffer chunk;
   size_t read_count;
   off_t read_end;
@@ -62,8 +62,9 @@ static bool parse_line(struct span line, struct key *out) {
 
 /* Whole lines of the part from offset on, at most max keys; *end is where they end, == from at the
  * end of the file. */
-static enum status read_lines(struct fs_due *d, const struct part *p, off_t from, struct key *out,
-                              size_t max, size_t *count, off_t *end, struct error *err) {
+static enum status read_lines(struct fs_keys_due *d, const struct part *p, off_t from,
+                              struct key *out, size_t max, size_t *count, off_t *end,
+                              struct error *err) {
   buffer_clear(&d->chunk);
   buffer_reserve(&d->chunk, CHUNK);
   enum status st = buffer_status(&d->chunk, err);
@@ -93,7 +94,7 @@ static void part_release(struct part *p) {
 }
 
 /* The ids of a file that an earlier run left; half a line at its end is cut off. */
-static enum status part_load(struct fs_due *d, struct part *p, struct error *err) {
+static enum status part_load(struct fs_keys_due *d, struct part *p, struct error *err) {
   enum { BATCH = 1000 };
   struct key *keys = malloc(BATCH * sizeof *keys);
   if (!keys) return error_set(err, ST_NO_MEMORY, "out of memory");
@@ -117,7 +118,8 @@ static enum status part_load(struct fs_due *d, struct part *p, struct error *err
 
 /* Open folder/name as the next part. An empty or missing keys-due is not a part; it is made with
  * the first line. */
-static enum status part_open(struct fs_due *d, unsigned number, bool create, struct error *err) {
+static enum status part_open(struct fs_keys_due *d, unsigned number, bool create,
+                             struct error *err) {
   struct part p = {.number = number};
   if (number)
     snprintf(p.name, sizeof p.name, "keys-due-%u", number);
@@ -148,7 +150,7 @@ static enum status part_open(struct fs_due *d, unsigned number, bool create, str
 
 /* Take the first part out, on disk too. When that fails it stays there, to be told again by the
  * next run: no harm. */
-static enum status remove_first(struct fs_due *d, struct error *err) {
+static enum status remove_first(struct fs_keys_due *d, struct error *err) {
   struct part *p = &d->parts[0];
   BUG_ON(d->inspect || !d->part_count);
   int own;
@@ -165,7 +167,7 @@ static enum status remove_first(struct fs_due *d, struct error *err) {
   return ST_OK;
 }
 
-static bool give_up_first(struct fs_due *d, uint64_t *given_up) {
+static bool give_up_first(struct fs_keys_due *d, uint64_t *given_up) {
   size_t count = d->parts[0].count;
   struct error err = {0};
   if (remove_first(d, &err) != ST_OK) {
@@ -179,7 +181,7 @@ static bool give_up_first(struct fs_due *d, uint64_t *given_up) {
 
 /* keys-due is full: it becomes keys-due-<n>, so that the next line begins a new one. When that
  * cannot be it grows on, and the next batch tries again. */
-static void begin_new_part(struct fs_due *d, uint64_t *given_up) {
+static void begin_new_part(struct fs_keys_due *d, uint64_t *given_up) {
   struct error err = {0};
   char name[32];
   while (d->part_count >= DUE_PARTS)
@@ -230,11 +232,11 @@ static enum status list_parts(int folder, unsigned numbers[DUE_PARTS], size_t *c
   return ST_OK;
 }
 
-enum status fs_due_open(int folder, size_t most, bool inspect, struct log *log, struct fs_due **out,
-                        struct error *err) {
+enum status fs_keys_due_open(int folder, size_t most, bool inspect, struct log *log,
+                             struct fs_keys_due **out, struct error *err) {
   unsigned numbers[DUE_PARTS];
   size_t count = 0;
-  struct fs_due *d = calloc(1, sizeof *d);
+  struct fs_keys_due *d = calloc(1, sizeof *d);
   if (!d) return error_set(err, ST_NO_MEMORY, "out of memory");
   mutex_init(&d->lock);
   d->folder = folder;
@@ -245,14 +247,14 @@ enum status fs_due_open(int folder, size_t most, bool inspect, struct log *log, 
   for (size_t i = 0; st == ST_OK && i < count; i++) st = part_open(d, numbers[i], false, err);
   if (st == ST_OK) st = part_open(d, 0, false, err);
   if (st != ST_OK) {
-    fs_due_close(d);
+    fs_keys_due_close(d);
     return st;
   }
   *out = d;
   return ST_OK;
 }
 
-void fs_due_close(struct fs_due *d) {
+void fs_keys_due_close(struct fs_keys_due *d) {
   if (!d) return;
   for (size_t i = 0; i < d->part_count; i++) part_release(&d->parts[i]);
   buffer_release(&d->chunk);
@@ -262,7 +264,7 @@ void fs_due_close(struct fs_due *d) {
 
 /* ---- use ---- */
 
-static size_t add_lines(const struct fs_due *d, const struct key *list, const bool *done,
+static size_t add_lines(const struct fs_keys_due *d, const struct key *list, const bool *done,
                         size_t count, struct buffer *text) {
   size_t lines = 0;
   if (d->torn) buffer_add_char(text, '\n'); /* ends the half line, which then does not count */
@@ -277,10 +279,10 @@ static size_t add_lines(const struct fs_due *d, const struct key *list, const bo
   return lines;
 }
 
-/* The lines are on disk: know them. Without memory they are not known to fs_due_has, but told to
- * Redis all the same. */
-static void remember_keys(struct fs_due *d, const struct key *list, const bool *done, size_t count,
-                          size_t lines) {
+/* The lines are on disk: know them. Without memory they are not known to fs_keys_due_has, but told
+ * to Redis all the same. */
+static void remember_keys(struct fs_keys_due *d, const struct key *list, const bool *done,
+                          size_t count, size_t lines) {
   BUG_ON(!d->part_count);
   struct part *p = &d->parts[d->part_count - 1];
   mutex_lock(&d->lock);
@@ -290,8 +292,8 @@ static void remember_keys(struct fs_due *d, const struct key *list, const bool *
   mutex_unlock(&d->lock);
 }
 
-enum status fs_due_add(struct fs_due *d, const struct key *list, const bool *done, size_t count,
-                       uint64_t *given_up, struct error *err) {
+enum status fs_keys_due_add(struct fs_keys_due *d, const struct key *list, const bool *done,
+                            size_t count, uint64_t *given_up, struct error *err) {
   struct buffer text = {0};
   BUG_ON(d->inspect);
   size_t lines = add_lines(d, list, done, count, &text);
@@ -310,7 +312,7 @@ out:
   return st;
 }
 
-bool fs_due_has(struct fs_due *d, struct span id) {
+bool fs_keys_due_has(struct fs_keys_due *d, struct span id) {
   bool has = false;
   mutex_lock(&d->lock);
   if (d->part_count > 0) {
@@ -322,7 +324,7 @@ bool fs_due_has(struct fs_due *d, struct span id) {
   return has;
 }
 
-uint64_t fs_due_count(struct fs_due *d) {
+uint64_t fs_keys_due_count(struct fs_keys_due *d) {
   uint64_t due = 0;
   mutex_lock(&d->lock);
   for (size_t i = 0; i < d->part_count; i++) due += d->parts[i].count;
@@ -330,8 +332,8 @@ uint64_t fs_due_count(struct fs_due *d) {
   return due;
 }
 
-enum status fs_due_read(struct fs_due *d, struct key *out, size_t max, size_t *count,
-                        struct error *err) {
+enum status fs_keys_due_read(struct fs_keys_due *d, struct key *out, size_t max, size_t *count,
+                             struct error *err) {
   *count = 0;
   while (d->part_count > 0) {
     struct part *p = &d->parts[0];
@@ -347,7 +349,7 @@ enum status fs_due_read(struct fs_due *d, struct key *out, size_t max, size_t *c
   return ST_OK;
 }
 
-enum status fs_due_drop(struct fs_due *d, struct error *err) {
+enum status fs_keys_due_drop(struct fs_keys_due *d, struct error *err) {
   BUG_ON(d->part_count == 0 || d->read_count == 0);
   struct part *p = &d->parts[0];
   mutex_lock(&d->lock);

@@ -1,7 +1,7 @@
 /* What Redis has yet to be told, in files, with each durable call failing, or the last before a
  * crash, or before the power goes: none is lost, and none is there twice. */
 #include "bridge/base/text/words.h"
-#include "bridge/outbox/due.h"
+#include "bridge/outbox/keys_due.h"
 #include "tests/unit/store_faults.h"
 
 #define MOST 24 /* three a part */
@@ -30,7 +30,7 @@ static enum status add(struct box *b, int count) {
   }
   now.try_added = now.added + count;
   mark();
-  enum status st = store_due_add(b->store, keys, done, (size_t)count, &given_up, &b->err);
+  enum status st = store_keys_due_add(b->store, keys, done, (size_t)count, &given_up, &b->err);
   assert_int_equal(given_up, 0);
   if (st == ST_OK) now.added = now.try_added;
   mark();
@@ -40,11 +40,11 @@ static enum status add(struct box *b, int count) {
 static enum status take(struct box *b, size_t max) {
   struct key keys[8];
   size_t count = 0;
-  enum status st = store_due_read(b->store, keys, max, &count, &b->err);
+  enum status st = store_keys_due_read(b->store, keys, max, &count, &b->err);
   if (st != ST_OK || !count) return st;
   now.try_dropped = now.dropped + (int)count;
   mark();
-  st = store_due_drop(b->store, &b->err);
+  st = store_keys_due_drop(b->store, &b->err);
   if (st == ST_OK) now.dropped = now.try_dropped;
   mark();
   return st;
@@ -58,7 +58,7 @@ static void make_nothing(struct box *b) {
   closedir(d);
   now = (struct progress){0};
   mark_count = 0;
-  OK(store_due_open(b->store, MOST, &b->err));
+  OK(store_keys_due_open(b->store, MOST, &b->err));
 }
 
 /* Three parts are filled, and the first two taken out again. */
@@ -75,9 +75,9 @@ static void check(struct box *b, const struct progress *was) {
   struct key keys[64];
   size_t count;
   int next = -1;
-  OK(store_due_open(b->store, MOST, &b->err));
+  OK(store_keys_due_open(b->store, MOST, &b->err));
   for (;;) {
-    OK(store_due_read(b->store, keys, 64, &count, &b->err));
+    OK(store_keys_due_read(b->store, keys, 64, &count, &b->err));
     if (!count) break;
     for (size_t i = 0; i < count; i++) {
       uint64_t number;
@@ -87,7 +87,7 @@ static void check(struct box *b, const struct progress *was) {
       if (next < 0 && id > was->try_dropped) fail_msg("%d to %d are lost", was->try_dropped, id);
       next = id + 1;
     }
-    OK(store_due_drop(b->store, &b->err));
+    OK(store_keys_due_drop(b->store, &b->err));
   }
   if (next < 0) next = was->try_dropped;
   if (next < was->added) fail_msg("%d is lost", next);
