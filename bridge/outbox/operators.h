@@ -114,6 +114,24 @@ void store_purge(struct store *s, struct letter *list, size_t count);
 MUST_CHECK enum status store_bytes(struct store *s, const char *token, bool raw, uint64_t from,
                                    size_t most, struct buffer *out, uint64_t *size,
                                    struct error *err);
+/* The payload of a dead letter becomes this one, a JSON object's text; of a raw one this takes the
+ * place of its bytes (store_bytes raw). What is told of its failure stays, and so does its token.
+ * when_us: as in struct letter. Durable; a crash leaves the one or the other whole. Needs the lock.
+ * ST_NOT_FOUND: it is gone, or another by now; ST_BUSY: it was changed at this moment; ST_INVALID:
+ * its form is not to be rewritten, or the kind cannot hold these bytes. */
+MUST_CHECK enum status store_amend(struct store *s, const char *token, int64_t when_us,
+                                   struct span payload, struct error *err);
+/* One dead letter more, as store_bytes told of it before it was purged. Durable: whole, or not
+ * there. label: as of store_emit. Needs the lock. ST_EXISTS: a dead letter of that storage key is
+ * there; ST_INVALID: text is not what is told of a dead letter, or the kind cannot hold it. */
+struct burial {
+  struct span storage_key;
+  struct span text; /* a JSON object: members of bridge/event/CONTRACT.md 2 */
+  struct span raw;  /* its bytes, of what is not a JSON object; ptr NULL: it is one */
+  struct span key;  /* what the entry was said to be ordered by (event.subject), or empty */
+};
+MUST_CHECK enum status store_bury(struct store *s, const struct burial *letter,
+                                  struct buffer *label, struct error *err);
 /* One entry more, durable when it returns: nobody ever sees half of it. storage_key: what it is
  * called, as producers choose it (bridge/event/CONTRACT.md), by which no two wait at one time; a
  * kind that knows its entries by their ids may go by the id in text instead. label, if not NULL: by

@@ -396,6 +396,16 @@ enum status store_bytes(struct store *s, const char *token, bool raw, uint64_t f
   return s->ops->bytes(s->impl, token, raw, from, most, out, size, err);
 }
 
+enum status store_amend(struct store *s, const char *token, int64_t when_us, struct span payload,
+                        struct error *err) {
+  return s->ops->amend(s->impl, token, when_us, payload, err);
+}
+
+enum status store_bury(struct store *s, const struct burial *letter, struct buffer *label,
+                       struct error *err) {
+  return s->ops->bury(s->impl, letter, label, err);
+}
+
 enum status store_emit(struct store *s, struct span storage_key, struct span text,
                        struct buffer *label, struct error *err) {
   return s->ops->emit(s->impl, storage_key, text, label, err);

@@ -87,6 +87,8 @@ struct store_ops {
   void (*purge)(void *, struct letter *, size_t);
   enum status (*bytes)(void *, const char *, bool raw, uint64_t, size_t, struct buffer *,
                        uint64_t *, struct error *);
+  enum status (*amend)(void *, const char *, int64_t when_us, struct span, struct error *);
+  enum status (*bury)(void *, const struct burial *, struct buffer *label, struct error *);
   enum status (*emit)(void *, struct span storage_key, struct span text, struct buffer *label,
                       struct error *);
   enum status (*survey)(void *, size_t, store_survey_fn, void *, uint64_t *, struct error *);

@@ -375,6 +375,51 @@ CASE(rows_that_a_policy_hides_are_an_error) {
   super(f, "ALTER ROLE relay NOBYPASSRLS");
 }
 
+CASE(a_dead_letter_is_given_another_payload_and_one_comes_back) {
+  struct fixture *f = *state;
+  int64_t seq = put(f, "a"), other = 0;
+  OK(S->claim(f->p, &f->err));
+  assert_int_equal(settle(f, change(DB_DEAD, seq, "a")), DB_WAS_PENDING);
+  struct db_letter letter = {.seq = seq, .id = SPAN("a"), .failed_us = 1};
+  OK(S->amend(f->p, &letter, SPAN("{\"b\": 2.0}"), &f->err));
+  assert_int_equal(letter.status, ST_NOT_FOUND);
+  letter.failed_us = TIME_NONE;
+  OK(S->amend(f->p, &letter, SPAN("{\"b\": 2.0}"), &f->err));
+  assert_int_equal(letter.status, ST_OK);
+  assert_int_equal(S->amend(f->p, &letter, SPAN("{"), &f->err), ST_INVALID);
+  read_page(f, (struct db_query){.shelf = SHELF_DEAD});
+  assert_true(f->page.count == 1 && span_is(f->page.rows->payload, "{\"b\": 2.0}"));
+  assert_true(span_is(f->page.rows->reason, "schema_mismatch"));
+  const struct db_row row = {.id = SPAN("b"),
+                             .name = SPAN("episode.created"),
+                             .key = SPAN("k"),
+                             .payload = SPAN("{\"a\":1.0}"),
+                             .created_at = SPAN("2025-09-22T03:04:05.123456+00:00"),
+                             .attempts = 3,
+                             .last_error = SPAN("it was wrong"),
+                             .first_failed_us = TIME_NONE,
+                             .failed_us = 1700000001000000,
+                             .reason = SPAN("not_json"),
+                             .error_code = 7};
+  OK(S->bury(f->p, &row, 1700000002000000, &other, &f->err));
+  assert_true(other > seq);
+  assert_int_equal(S->bury(f->p, &row, 1, &other, &f->err), ST_EXISTS);
+  read_page(f, (struct db_query){.shelf = SHELF_DEAD, .seq = other});
+  const struct db_row *r = f->page.rows;
+  assert_true(f->page.count == 1 && span_is(r->id, "b") && span_is(r->key, "k"));
+  assert_true(r->attempts == 3 && span_is(r->last_error, "it was wrong") && !r->topic.ptr);
+  assert_true(r->first_failed_us == TIME_NONE && r->failed_us == 1700000001000000);
+  assert_true(span_is(r->reason, "not_json") && r->error_code == 7);
+  assert_true(span_is(r->created_at, "2025-09-22T03:04:05.123456+00:00"));
+  letter = (struct db_letter){.seq = other, .id = SPAN("b"), .failed_us = TIME_NONE};
+  OK(S->replay(f->p, &letter, 1, 1, &f->err));
+  assert_int_equal(letter.status, ST_OK);
+  assert_true(put(f, "c") > other);
+  super(f, "UPDATE $s.lane SET token = 'x'");
+  assert_int_equal(S->amend(f->p, &letter, SPAN("{}"), &f->err), ST_BUSY);
+  assert_int_equal(S->bury(f->p, &row, 1, &other, &f->err), ST_BUSY);
+}
+
 CASE(ids_are_told_apart_by_their_bytes_and_letters_of_one_seq_replayed_once) {
   struct fixture *f = *state;
   int64_t seq = put(f, "a");

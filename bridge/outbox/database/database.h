@@ -22,7 +22,7 @@ enum status db_open(const struct db_steps *steps, const char *address,
   X(selection_size) X(selection_read) X(selection_add) X(selection_remove) X(keys_due_open) X(keys_due_add) X(keys_due_has) \
   X(keys_due_count) X(keys_due_read) X(keys_due_drop) X(begin) X(next) X(follow) X(wait) X(wake) X(rescan) X(rescan_settled) \
   X(scanned) X(settle) X(sync) X(linger) X(release) X(aside) X(aside_sync) X(aside_tend) X(asides) X(counts) \
-  X(list) X(find) X(look) X(replay) X(replay_all) X(purge) X(bytes) X(emit) X(survey) X(lies) X(batch_write) \
+  X(list) X(find) X(look) X(replay) X(replay_all) X(purge) X(bytes) X(amend) X(bury) X(emit) X(survey) X(lies) X(batch_write) \
   X(batch_list) X(batch_read) X(batch_names) X(batch_settle) X(batch_remove)
 #define DATABASE_OPS DATABASE_OPERATIONS(DATABASE_OP)
 #define DATABASE_OP(name) .name = db_##name,
@@ -98,6 +98,8 @@ void db_replay_all(void *, struct letter *, size_t, store_judge_fn, void *);
 void db_purge(void *, struct letter *, size_t);
 enum status db_bytes(void *, const char *, bool, uint64_t, size_t, struct buffer *, uint64_t *,
                      struct error *);
+enum status db_amend(void *, const char *, int64_t, struct span, struct error *);
+enum status db_bury(void *, const struct burial *, struct buffer *, struct error *);
 enum status db_emit(void *, struct span, struct span, struct buffer *, struct error *);
 enum status db_survey(void *, size_t, store_survey_fn, void *, uint64_t *, struct error *);
 bool db_lies(void *, const struct entry_ref *, struct span);

@@ -1,5 +1,6 @@
 /* Dead letters go back or go for good; entries are emitted; the bytes of a letter.
  * Any thread; a crash leaves each letter dead, back, or gone. */
+#include "bridge/outbox/burial.h"
 #include "bridge/outbox/database/parts.h"
 
 /* ---- many at a time ---- */
@@ -189,6 +190,77 @@ enum status db_emit(void *impl, struct span key, struct span text, struct buffer
   enum status st = row_columns(key, text, &arena, &row, err);
   if (st == ST_OK) st = DB_STEP(d, SIDE_WRITING, insert(d->impl, &row, &seq, err));
   if (st == ST_OK && label) buffer_add(label, (struct span){token, row_token(seq, row.id, token)});
+  arena_release(&arena);
+  return st;
+}
+
+/* ---- another payload, and one more ---- */
+
+/* What the column is to hold: the payload, but of a whole entry that is an object all of it. */
+static enum status column_of(const struct db_row *row, const struct row_entry *e,
+                             struct span payload, struct buffer *out, struct error *err) {
+  const struct event_change change = {"payload", payload};
+  if (!span_is(row->name, ROW_WHOLE) || e->raw)
+    buffer_add(out, payload);
+  else
+    event_rewrite(&e->doc, &change, 1, out);
+  return buffer_status(out, err);
+}
+
+enum status db_amend(void *impl, const char *token, int64_t when_us, struct span payload,
+                     struct error *err) {
+  struct db *d = impl;
+  struct db_page page = {0};
+  const struct db_row *row;
+  struct row_entry e;
+  struct buffer column = {0};
+  enum status st = db_look_up(d, SHELF_DEAD, span_of(token), &page, &row, err);
+  if (st == ST_OK) st = row_read(row, SHELF_DEAD, 0, d->lifting, &page.arena, &e, err);
+  if (st == ST_OK) st = column_of(row, &e, payload, &column, err);
+  if (st == ST_OK) {
+    struct db_letter letter = {.seq = row->seq, .id = row->id, .failed_us = when_us};
+    st = DB_STEP(d, SIDE_WRITING, amend(d->impl, &letter, buffer_span(&column), err));
+    if (st == ST_OK) st = letter.status;
+    if (st == ST_NOT_FOUND) error_set(err, st, "dead letter %s is gone", token);
+  }
+  buffer_release(&column);
+  db_page_release(&page);
+  return st;
+}
+
+static enum status row_of_letter(const struct burial *letter, struct arena *arena,
+                                 struct db_row *row, struct error *err) {
+  struct burial_notes notes;
+  enum status st = burial_read(letter, arena, &notes, err);
+  if (st == ST_OK) st = row_columns(letter->storage_key, notes.pending, arena, row, err);
+  if (st != ST_OK) return st;
+  row->key = letter->key.ptr ? letter->key : SPAN("");
+  row->attempts = notes.event.attempts;
+  row->last_error = notes.last_error;
+  row->first_failed_us = notes.event.first_failed_us;
+  row->failed_us = notes.event.failed_us;
+  row->reason = notes.reason.len ? notes.reason : SPAN("unknown");
+  row->topic = notes.topic;
+  row->error_code = notes.error_code;
+  return ST_OK;
+}
+
+enum status db_bury(void *impl, const struct burial *letter, struct buffer *label,
+                    struct error *err) {
+  struct db *d = impl;
+  struct arena arena = {0};
+  struct db_row row;
+  int64_t seq = 0;
+  char token[ROW_TOKEN_MOST];
+  enum status st = row_of_letter(letter, &arena, &row, err);
+  if (st == ST_OK)
+    st = DB_STEP(d, SIDE_WRITING, bury(d->impl, &row, clock_wall_us(d->clock), &seq, err));
+  if (st == ST_OK) {
+    mutex_lock(&d->lock);
+    if (d->listed) d->dead++;
+    mutex_unlock(&d->lock);
+    if (label) buffer_add(label, (struct span){token, row_token(seq, row.id, token)});
+  }
   arena_release(&arena);
   return st;
 }

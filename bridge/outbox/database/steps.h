@@ -222,6 +222,15 @@ struct db_steps {
                         struct error *err);
   /* (owner, durable) They are gone. Each by itself. */
   enum status (*purge)(void *impl, struct db_letter *list, size_t count, struct error *err);
+  /* (owner, durable) Its payload is another one. Its status, ST_OK or ST_NOT_FOUND. ST_INVALID
+   * too: the column does not take it. */
+  enum status (*amend)(void *impl, struct db_letter *letter, struct span payload,
+                       struct error *err);
+  /* (owner, durable) One row more on SHELF_DEAD: what insert takes, and all that db_row has of a
+   * dead one; arrived now, of a seq that was never given. ST_EXISTS: a dead row has this id. Taken
+   * twice it is there twice, or ST_EXISTS. */
+  enum status (*bury)(void *impl, const struct db_row *row, int64_t now_us, int64_t *seq,
+                      struct error *err);
   /* (durable) One row more on SHELF_PENDING: id, name, key, payload, headers, created_at are taken,
    * the rest is the database's to say. Needs no claim. ST_EXISTS: a pending row has this id (it may
    * take a look at every row). ST_INVALID: the columns do not take it. *seq: its own. */

@@ -345,6 +345,16 @@ static void op_purge(void *impl, struct letter *list, size_t count) {
   fs_purge(SHARED(impl), list, count);
 }
 
+static enum status op_amend(void *impl, const char *token, int64_t when_us, struct span payload,
+                            struct error *err) {
+  return fs_amend(SHARED(impl), token, when_us, payload, err);
+}
+
+static enum status op_bury(void *impl, const struct burial *letter, struct buffer *label,
+                           struct error *err) {
+  return fs_bury(SHARED(impl), letter, label, err);
+}
+
 static enum status op_bytes(void *impl, const char *token, bool raw, uint64_t from, size_t most,
                             struct buffer *out, uint64_t *size, struct error *err) {
   return fs_bytes(SITE(impl), token, raw, from, most, out, size, err);
@@ -429,6 +439,8 @@ const struct store_ops store_file_ops = {
     .replay_all = op_replay_all,
     .purge = op_purge,
     .bytes = op_bytes,
+    .amend = op_amend,
+    .bury = op_bury,
     .emit = op_emit,
     .survey = op_survey,
     .lies = op_lies,

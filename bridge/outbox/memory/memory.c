@@ -288,9 +288,9 @@ static void memory_close(void *impl) {
   .aside_sync = memory_aside_sync, .aside_tend = memory_aside_tend, .asides = memory_asides,       \
   .counts = memory_counts, .list = memory_list, .find = memory_search,                             \
   .dead_words = memory_dead_words, .look = memory_look, .replay = memory_replay,                   \
-  .replay_all = memory_replay_all, .purge = memory_purge, .bytes = memory_bytes,                   \
-  .emit = memory_emit, .survey = memory_survey, .lies = memory_lies,                               \
-  .batch_write = memory_batch_write, .batch_list = memory_batch_list,                              \
+  .replay_all = memory_replay_all, .purge = memory_purge, .amend = memory_amend,                   \
+  .bury = memory_bury, .bytes = memory_bytes, .emit = memory_emit, .survey = memory_survey,        \
+  .lies = memory_lies, .batch_write = memory_batch_write, .batch_list = memory_batch_list,         \
   .batch_read = memory_batch_read, .batch_names = memory_batch_names,                              \
   .batch_settle = memory_batch_settle, .batch_remove = memory_batch_remove,
 

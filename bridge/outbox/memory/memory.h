@@ -105,8 +105,14 @@ struct memory_row *memory_of_serial(struct memory_world *w, uint64_t serial);
 struct memory_row *memory_of_key(struct memory_world *w, struct span key);
 bool memory_pending(
     const struct memory_row *r); /* waits to be sent: not dead, not sent, and ours */
+/* *out, unless NULL: the new row. */
 MUST_CHECK enum status memory_add(struct memory *m, struct span key, struct span text,
-                                  struct error *err);
+                                  enum shelf shelf, struct memory_row **out, struct error *err);
+/* Its copy in the place of what was there; NULL stays NULL. False: memory is out. */
+bool memory_keep_text(char **at, const char *text);
+/* Another text; what is noted of its failures stays. */
+MUST_CHECK enum status memory_rewrite(struct memory *m, struct memory_row *r, struct span text,
+                                      struct error *err);
 void memory_remove(struct memory_world *w, struct memory_row *r);
 void memory_touch(struct memory *m, struct memory_row *r); /* it has changed */
 /* false: memory is out. The last of the list; the first one goes. */
@@ -120,7 +126,8 @@ MUST_CHECK bool memory_notice(struct memory *m,
                               const struct memory_row *r); /* false: memory is out */
 void memory_tell(struct memory_world *w);                  /* wakes who waits */
 
-/* settle.c, inspect.c, journal.c, owner.c, selections.c, keys_due.c: the rest of the ops */
+/* settle.c, by_hand.c, inspect.c, journal.c, owner.c, selections.c, keys_due.c: the rest of the ops
+ */
 enum status memory_settle(void *, struct settling *, size_t, const struct manifest_name *,
                           enum closing *, struct error *);
 enum status memory_sync(void *, struct error *);
@@ -145,6 +152,8 @@ const char *memory_shelf_words(enum shelf, struct span);
 void memory_whereabouts(const void *, enum shelf, const char *, bool, struct buffer *);
 enum status memory_bytes(void *, const char *, bool, uint64_t, size_t, struct buffer *, uint64_t *,
                          struct error *);
+enum status memory_amend(void *, const char *, int64_t, struct span, struct error *);
+enum status memory_bury(void *, const struct burial *, struct buffer *, struct error *);
 enum status memory_emit(void *, struct span, struct span, struct buffer *, struct error *);
 enum status memory_survey(void *, size_t, store_survey_fn, void *, uint64_t *, struct error *);
 bool memory_lies(void *, const struct entry_ref *, struct span);

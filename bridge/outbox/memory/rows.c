@@ -135,6 +135,40 @@ static enum status parse(struct memory *m, struct memory_row *r, struct error *e
   return ST_OK;
 }
 
+/* Its own copy of text, read. */
+static enum status take_text(struct memory *m, struct memory_row *r, struct span text,
+                             struct error *err) {
+  r->text = malloc(text.len + 1);
+  r->len = text.len;
+  if (!r->text) return error_set(err, ST_NO_MEMORY, "no memory for an entry");
+  memcpy(r->text, text.ptr ? text.ptr : "", text.len);
+  return parse(m, r, err);
+}
+
+enum status memory_rewrite(struct memory *m, struct memory_row *r, struct span text,
+                           struct error *err) {
+  struct memory_row fresh = {0};
+  enum status st = take_text(m, &fresh, text, err);
+  if (st != ST_OK) {
+    json_doc_release(&fresh.doc);
+    arena_release(&fresh.arena);
+    free(fresh.text);
+    return st;
+  }
+  json_doc_release(&r->doc);
+  arena_release(&r->arena);
+  free(r->text);
+  r->text = fresh.text;
+  r->len = fresh.len;
+  r->doc = fresh.doc;
+  r->arena = fresh.arena;
+  r->event = fresh.event;
+  r->fault = fresh.fault;
+  r->words = fresh.words;
+  memory_touch(m, r);
+  return ST_OK;
+}
+
 static bool room_for_one(struct memory_world *w) {
   if (w->count < w->cap) return true;
   size_t cap = w->cap ? w->cap * 2 : 16;
@@ -145,20 +179,18 @@ static bool room_for_one(struct memory_world *w) {
   return true;
 }
 
-enum status memory_add(struct memory *m, struct span key, struct span text, struct error *err) {
+enum status memory_add(struct memory *m, struct span key, struct span text, enum shelf shelf,
+                       struct memory_row **out, struct error *err) {
   struct memory_world *w = m->w;
   struct memory_row *r = calloc(1, sizeof *r);
   if (!r || !room_for_one(w)) {
     free(r);
     return error_set(err, ST_NO_MEMORY, "no memory for an entry");
   }
-  r->shelf = SHELF_PENDING;
+  r->shelf = shelf;
   r->key = strndup(key.ptr, key.len);
-  r->text = malloc(text.len + 1);
-  r->len = text.len;
-  if (r->text) memcpy(r->text, text.ptr ? text.ptr : "", text.len);
   enum status st =
-      r->key && r->text ? parse(m, r, err) : error_set(err, ST_NO_MEMORY, "no memory for an entry");
+      r->key ? take_text(m, r, text, err) : error_set(err, ST_NO_MEMORY, "no memory for an entry");
   if (st != ST_OK) {
     row_free(r);
     return st;
@@ -166,13 +198,14 @@ enum status memory_add(struct memory *m, struct span key, struct span text, stru
   int64_t now_ns = clock_wall_us(m->clock) * 1000;
   w->latest_ns = now_ns > w->latest_ns ? now_ns : w->latest_ns;
   r->arrived_ns = w->latest_ns;
-  BUG_ON_RULE(S9, memory_of_key(w, key));
+  BUG_ON_RULE(S9, shelf == SHELF_PENDING && memory_of_key(w, key));
   r->serial = ++w->serials;
   snprintf(r->token, sizeof r->token, "%llu", (unsigned long long)r->serial);
   BUG_ON_RULE(S10, w->count && w->rows[w->count - 1]->arrived_ns > r->arrived_ns);
   memory_touch(m, r);
   w->rows[w->count++] = r;
   memory_tell(w);
+  if (out) *out = r;
   return ST_OK;
 }
 

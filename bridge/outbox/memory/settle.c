@@ -1,4 +1,4 @@
-/* The memory kind: what becomes of an entry in hand, and of a dead letter.
+/* The memory kind: what becomes of an entry in hand.
  * Any thread, under the world's lock; a crash of the process takes all with it. */
 #include "bridge/event/same.h"
 #include "bridge/outbox/memory/memory.h"
@@ -77,8 +77,7 @@ enum status memory_sync(void *impl, struct error *err) {
   return ST_OK;
 }
 
-/* NULL stays NULL. */
-static bool keep_text(char **at, const char *text) {
+bool memory_keep_text(char **at, const char *text) {
   char *copy = text ? strdup(text) : NULL;
   if (text && !copy) return false;
   free(*at);
@@ -88,8 +87,8 @@ static bool keep_text(char **at, const char *text) {
 
 static enum status note_failure(struct memory *m, struct memory_row *r, const struct failure *why,
                                 struct error *err) {
-  if (!keep_text(&r->last_error, why->error ? why->error : reason_word(why->reason)) ||
-      !keep_text(&r->topic, why->topic))
+  if (!memory_keep_text(&r->last_error, why->error ? why->error : reason_word(why->reason)) ||
+      !memory_keep_text(&r->topic, why->topic))
     return error_set(err, ST_NO_MEMORY, "no memory for what went wrong");
   r->attempts = why->attempts;
   r->reason = why->reason;
@@ -205,90 +204,4 @@ enum status memory_asides(void *impl, size_t limit, store_aside_fn visit, void *
                           struct error *err) {
   (void)limit, (void)visit, (void)ctx;
   return memory_sync(impl, err);
-}
-
-/* ---- operators ---- */
-
-static enum status revive(struct memory *m, struct memory_row *r, struct error *err) {
-  bool dead = r->shelf == SHELF_DEAD;
-  if (!dead && memory_in_hand(m, r)) return error_set(err, ST_BUSY, "%s is in hand", r->key);
-  if (dead && memory_of_key(m->w, span_of(r->key)))
-    return error_set(err, ST_EXISTS, "an entry of the storage key %s waits", r->key);
-  if (r->fault == REASON_NOT_OBJECT)
-    return error_set(err, ST_INVALID, "%s is not a JSON object", r->key);
-  keep_text(&r->last_error, NULL);
-  keep_text(&r->topic, NULL);
-  r->attempts = 0;
-  r->reason = REASON_NONE;
-  r->failed_us = r->first_failed_us = TIME_NONE;
-  if (dead) {
-    r->shelf = SHELF_PENDING;
-    m->returned++;
-  }
-  memory_touch(m, r);
-  return memory_notice(m, r) ? ST_OK : error_set(err, ST_NO_MEMORY, "no memory for a name");
-}
-
-enum status memory_replay(void *impl, enum shelf shelf, const char *token, struct error *err) {
-  struct memory *m = impl;
-  if (shelf == SHELF_SENT) return error_set(err, ST_INVALID, "entry %s was sent", token);
-  mutex_lock(&m->w->lock);
-  struct memory_row *r = memory_find(m->w, shelf, span_of(token));
-  enum status st = r ? revive(m, r, err) : error_set(err, ST_NOT_FOUND, "entry %s is gone", token);
-  mutex_unlock(&m->w->lock);
-  return st;
-}
-
-static struct memory_row *letter_row(struct memory *m, struct letter *l) {
-  struct memory_row *r = memory_find(m->w, SHELF_DEAD, span_of(l->token));
-  bool same = r && (l->when_us == TIME_NONE || r->failed_us == l->when_us);
-  if (!same) l->status = error_set(&l->error, ST_NOT_FOUND, "dead letter %s is gone", l->token);
-  if (same) l->id = r->event.id;
-  if (same) l->raw = !r->doc.count || r->doc.nodes[0].type != JSON_OBJECT;
-  return same ? r : NULL;
-}
-
-void memory_replay_all(void *impl, struct letter *list, size_t count, store_judge_fn judge,
-                       void *ctx) {
-  struct memory *m = impl;
-  mutex_lock(&m->w->lock);
-  for (size_t i = 0; i < count; i++) {
-    list[i].status = ST_OK;
-    letter_row(m, &list[i]);
-  }
-  if (judge) judge(ctx, list, count);
-  for (size_t i = 0; i < count; i++) {
-    struct memory_row *r = list[i].status == ST_OK ? letter_row(m, &list[i]) : NULL;
-    struct span name = r ? r->event.name : (struct span){0},
-                reason = span_of(r ? reason_word(r->reason) : "");
-    if (r) list[i].status = revive(m, r, &list[i].error);
-    if (r && list[i].status == ST_OK && m->c.dead_left) m->c.dead_left(m->c.dead_ctx, name, reason);
-  }
-  mutex_unlock(&m->w->lock);
-}
-
-void memory_purge(void *impl, struct letter *list, size_t count) {
-  struct memory *m = impl;
-  mutex_lock(&m->w->lock);
-  for (size_t i = 0; i < count; i++) {
-    list[i].status = ST_OK;
-    struct memory_row *r = letter_row(m, &list[i]);
-    if (r && m->c.dead_left)
-      m->c.dead_left(m->c.dead_ctx, r->event.name, span_of(reason_word(r->reason)));
-    if (r) memory_remove(m->w, r);
-  }
-  mutex_unlock(&m->w->lock);
-}
-
-enum status memory_emit(void *impl, struct span key, struct span text, struct buffer *label,
-                        struct error *err) {
-  struct memory *m = impl;
-  if (!key.len) return error_set(err, ST_INVALID, "an entry needs a storage key");
-  mutex_lock(&m->w->lock);
-  enum status st = memory_of_key(m->w, key)
-                       ? error_set(err, ST_EXISTS, "%.*s is there already", SPAN_ARGS(key))
-                       : memory_add(m, key, text, err);
-  mutex_unlock(&m->w->lock);
-  if (st == ST_OK && label) buffer_add(label, key);
-  return st;
 }

@@ -72,6 +72,65 @@ enum status pg_purge(void *impl, struct db_letter *list, size_t count, struct er
   return each(impl, purge, list, count, 0, err);
 }
 
+enum status pg_amend(void *impl, struct db_letter *letter, struct span payload, struct error *err) {
+  struct postgres *p = impl;
+  struct pg_answer a = {0};
+  struct pg_args args = pg_owner_args(p);
+  pg_add_number(&args, letter->seq);
+  pg_add_text(&args, letter->id);
+  pg_add_number_or_null(&args, letter->failed_us);
+  pg_add_text(&args, payload);
+  enum status st = pg_owner_step(
+      p,
+      "WITH " MINE_DURABLE
+      ", done AS (UPDATE @dead d SET payload = $5::^json WHERE d.seq {=} $2 AND d.id {=} $3 "
+      "AND ($4 IS NULL OR d.failed_us {=} $4) AND " HELD " RETURNING 1) "
+      "SELECT " COUNT_MINE ", (SELECT ^count(*) FROM done)",
+      &args, true, &a, err);
+  letter->status = st == ST_OK && pg_number(a.rows, 0, 1) ? ST_OK : ST_NOT_FOUND;
+  pg_answer_release(&a);
+  return st;
+}
+
+/* Its number is one of the table's own, that no row has or will have. */
+static const char bury[] =
+    "WITH " MINE_DURABLE
+    ", done AS (INSERT INTO @dead (seq, id, name, key, payload, headers, created_at, arrived_at, "
+    "slot, reason, error, error_code, topic, attempts, first_failed_us, failed_us, since_us) "
+    "SELECT ^nextval(^pg_get_serial_sequence('#outbox', 'seq')::^regclass), $2, $3, $4, $5::^json, "
+    "$6::^json, COALESCE($7, ^clock_timestamp()), ^clock_timestamp(), "
+    "(^hashtextextended($4, 0) {&} 255)::^int2, $8, $9, $10, $11, $12, $13, $14, $15 "
+    "WHERE " HELD " AND NOT EXISTS (SELECT FROM @dead WHERE id {=} $2) RETURNING seq) "
+    "SELECT " COUNT_MINE ", (SELECT seq FROM done)";
+
+enum status pg_bury(void *impl, const struct db_row *row, int64_t now_us, int64_t *seq,
+                    struct error *err) {
+  struct postgres *p = impl;
+  struct pg_answer a = {0};
+  int64_t created_us = TIME_NONE;
+  struct pg_args args = pg_owner_args(p);
+  if (row->created_at.len && !time_parse(row->created_at, &created_us))
+    return error_set(err, ST_INVALID, "created_at is no time");
+  const struct span texts[] = {row->id, row->name, row->key, row->payload, row->headers};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) pg_add_text(&args, texts[i]);
+  pg_add_time(&args, created_us);
+  pg_add_text(&args, row->reason);
+  pg_add_text(&args, row->last_error);
+  pg_add_number(&args, row->error_code);
+  pg_add_text(&args, row->topic);
+  pg_add_number(&args, row->attempts);
+  pg_add_number_or_null(&args, row->first_failed_us);
+  pg_add_number_or_null(&args, row->failed_us);
+  pg_add_number(&args, now_us);
+  enum status st = pg_owner_step(p, bury, &args, true, &a, err);
+  if (st == ST_OK && pg_is_null(a.rows, 0, 1))
+    st = error_set(err, ST_EXISTS, "a dead letter %.*s is there", SPAN_ARGS(row->id));
+  else if (st == ST_OK)
+    *seq = pg_number(a.rows, 0, 1);
+  pg_answer_release(&a);
+  return st;
+}
+
 enum status pg_insert(void *impl, const struct db_row *row, int64_t *seq, struct error *err) {
   struct pg_args args = {0};
   struct pg_answer a;

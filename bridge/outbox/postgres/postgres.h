@@ -91,6 +91,8 @@ enum status pg_settle(void *, struct db_change *, size_t, const struct manifest_
 /* dead_letters.c */
 enum status pg_replay(void *, struct db_letter *, size_t, int64_t, struct error *);
 enum status pg_purge(void *, struct db_letter *, size_t, struct error *);
+enum status pg_amend(void *, struct db_letter *, struct span, struct error *);
+enum status pg_bury(void *, const struct db_row *, int64_t, int64_t *, struct error *);
 enum status pg_insert(void *, const struct db_row *, int64_t *, struct error *);
 enum status pg_sync(void *, struct error *);
 /* texts.c */

@@ -35,6 +35,13 @@ void pg_add_number(struct pg_args *a, int64_t n) {
   add_fixed(a, INT8, n);
 }
 
+void pg_add_number_or_null(struct pg_args *a, int64_t n) {
+  if (n == TIME_NONE)
+    add(a, INT8, NULL, 0);
+  else
+    add_fixed(a, INT8, n);
+}
+
 void pg_add_bool(struct pg_args *a, bool b) {
   BUG_ON(a->count == PG_ARGS_MOST);
   a->numbers[a->count][0] = (char)b;

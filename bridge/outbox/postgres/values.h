@@ -17,11 +17,12 @@ struct pg_args {
   int lengths[PG_ARGS_MOST];
   char numbers[PG_ARGS_MOST][8];
 };
-void pg_add_number(struct pg_args *a, int64_t n);     /* bigint */
-void pg_add_bool(struct pg_args *a, bool b);          /* boolean */
-void pg_add_text(struct pg_args *a, struct span s);   /* text; without a pointer: NULL */
-void pg_add_bytes(struct pg_args *a, struct span s);  /* bytea; likewise */
-void pg_add_time(struct pg_args *a, int64_t wall_us); /* timestamptz; TIME_NONE: NULL */
+void pg_add_number(struct pg_args *a, int64_t n);         /* bigint */
+void pg_add_number_or_null(struct pg_args *a, int64_t n); /* TIME_NONE is NULL */
+void pg_add_bool(struct pg_args *a, bool b);              /* boolean */
+void pg_add_text(struct pg_args *a, struct span s);       /* text; without a pointer: NULL */
+void pg_add_bytes(struct pg_args *a, struct span s);      /* bytea; likewise */
+void pg_add_time(struct pg_args *a, int64_t wall_us);     /* timestamptz; TIME_NONE: NULL */
 /* bigint[], text[] and bytea[]: their form is made in keep, which is the list's own. A list that
  * does not get its memory leaves buffer_status of keep. TIME_NONE and a span without a pointer are
  * NULL. */

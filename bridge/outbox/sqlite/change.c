@@ -227,6 +227,27 @@ enum status sq_purge(void *impl, struct db_letter *list, size_t count, struct er
   return sq_end(s, st, err);
 }
 
+enum status sq_amend(void *impl, struct db_letter *letter, struct span payload, struct error *err) {
+  struct sq *s = impl;
+  struct sq_use u;
+  enum status st = sq_begin(s, SQ_OWNED | SQ_DURABLE, err);
+  if (st != ST_OK) return st;
+  st = judge(s, letter, err);
+  if (letter->status == ST_EXISTS) letter->status = ST_OK; /* its place matters to a replay alone */
+  if (st == ST_OK && letter->status == ST_OK) {
+    st = sq_use_made(s, SIDE_WRITING,
+                     "UPDATE main.busbridge_dead SET payload = ?3 WHERE seq = ?1 AND id = ?2", &u,
+                     err);
+    if (st == ST_OK) {
+      sq_bind_int(&u, 1, letter->seq);
+      sq_bind_text(&u, 2, letter->id);
+      sq_bind_text(&u, 3, payload);
+      st = sq_run(&u, NULL, "changing a dead letter", err);
+    }
+  }
+  return sq_end(s, st, err);
+}
+
 /* ---- one more ---- */
 
 static enum status is_waiting(struct sq *s, struct span id, bool *waits, struct error *err) {
@@ -271,5 +292,71 @@ enum status sq_insert(void *impl, const struct db_row *row, int64_t *seq, struct
     st = error_set(err, ST_EXISTS, "%.*s is there already", SPAN_ARGS(row->id));
   if (st == ST_OK) st = put(s, row, err);
   if (st == ST_OK) *seq = sqlite3_last_insert_rowid(s->sides[SIDE_WRITING].db);
+  return sq_end(s, st, err);
+}
+
+/* A number that was never given: one is taken from those of the table, and given back as a gap. */
+static enum status take_seq(struct sq *s, int64_t *seq, struct error *err) {
+  sqlite3 *db = s->sides[SIDE_WRITING].db;
+  struct sq_use u;
+  enum status st = sq_exec(db, s->path,
+                           "INSERT INTO main.busbridge_outbox (name, key, payload) "
+                           "VALUES ('', '', '{}')",
+                           "taking a number", err);
+  if (st != ST_OK) return st;
+  *seq = sqlite3_last_insert_rowid(db);
+  st = sq_use_made(s, SIDE_WRITING, "DELETE FROM main.busbridge_outbox WHERE seq = ?1", &u, err);
+  if (st != ST_OK) return st;
+  sq_bind_int(&u, 1, *seq);
+  return sq_run(&u, NULL, "taking a number", err);
+}
+
+static enum status is_dead(struct sq *s, struct span id, bool *dead, struct error *err) {
+  struct sq_use u;
+  enum status st = sq_use_made(s, SIDE_WRITING,
+                               "SELECT 1 FROM main.busbridge_dead WHERE id = ?1 LIMIT 1", &u, err);
+  if (st != ST_OK) return st;
+  sq_bind_text(&u, 1, id);
+  *dead = sq_row(&u);
+  return sq_done(&u, "looking for its id", err);
+}
+
+static enum status put_dead(struct sq *s, const struct db_row *row, int64_t seq, int64_t now_us,
+                            struct error *err) {
+  const struct span texts[] = {row->id,      row->name,       row->key,
+                               row->payload, row->headers,    row->created_at,
+                               row->reason,  row->last_error, row->topic};
+  char created[TIME_TEXT];
+  struct sq_use u;
+  enum status st = sq_use_made(
+      s, SIDE_WRITING,
+      "INSERT INTO main.busbridge_dead (seq, id, name, key, payload, headers, created_at, reason, "
+      "error, topic, arrived_ms, error_code, attempts, first_failed_us, failed_us, since_us) "
+      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+      &u, err);
+  if (st != ST_OK) return st;
+  sq_bind_int(&u, 1, seq);
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) sq_bind_text(&u, (int)i + 2, texts[i]);
+  if (!row->created_at.ptr) sq_bind_text(&u, 7, span_of(time_format(now_us, created)));
+  sq_bind_int(&u, 11, now_us / 1000);
+  sq_bind_int(&u, 12, row->error_code);
+  sq_bind_int(&u, 13, row->attempts);
+  sq_bind_time(&u, 14, row->first_failed_us);
+  sq_bind_time(&u, 15, row->failed_us);
+  sq_bind_int(&u, 16, now_us);
+  return sq_run(&u, NULL, "inserting a dead letter", err);
+}
+
+enum status sq_bury(void *impl, const struct db_row *row, int64_t now_us, int64_t *seq,
+                    struct error *err) {
+  struct sq *s = impl;
+  bool dead = false;
+  enum status st = sq_begin(s, SQ_OWNED | SQ_DURABLE, err);
+  if (st != ST_OK) return st;
+  st = is_dead(s, row->id, &dead, err);
+  if (st == ST_OK && dead)
+    st = error_set(err, ST_EXISTS, "a dead letter %.*s is there", SPAN_ARGS(row->id));
+  if (st == ST_OK) st = take_seq(s, seq, err);
+  if (st == ST_OK) st = put_dead(s, row, *seq, now_us, err);
   return sq_end(s, st, err);
 }

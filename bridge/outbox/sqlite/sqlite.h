@@ -127,6 +127,8 @@ enum status sq_settle(void *, struct db_change *, size_t, const struct manifest_
                       struct error *);
 enum status sq_replay(void *, struct db_letter *, size_t, int64_t, struct error *);
 enum status sq_purge(void *, struct db_letter *, size_t, struct error *);
+enum status sq_amend(void *, struct db_letter *, struct span, struct error *);
+enum status sq_bury(void *, const struct db_row *, int64_t, int64_t *, struct error *);
 enum status sq_insert(void *, const struct db_row *, int64_t *, struct error *);
 enum status sq_sync(void *, struct error *);
 enum status sq_text_replace(void *, const char *, struct span, struct error *);

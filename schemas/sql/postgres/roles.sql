@@ -13,7 +13,8 @@ GRANT USAGE ON SCHEMA :"schema" TO :"application", :"relay";
 -- The application says what happened, and no more: it reads, changes and removes nothing, and does not choose its place.
 GRANT INSERT (id, name, key, payload, headers, created_at) ON :"schema".outbox TO :"application";
 
--- The relay changes no row of the application: it reads it, takes it out, and puts a dead letter back.
+-- The relay changes no row of the application: it reads it, takes it out, and puts a dead letter back. One that is imported takes a number.
 GRANT SELECT, DELETE, INSERT ON :"schema".outbox TO :"relay";
+GRANT USAGE ON SEQUENCE :"schema".outbox_seq_seq TO :"relay";
 GRANT SELECT, INSERT, UPDATE, DELETE
    ON :"schema".lane, :"schema".worker, :"schema".batch, :"schema".attempt, :"schema".dead, :"schema".text, :"schema".due, :"schema".state TO :"relay";

@@ -53,6 +53,10 @@ enum status fs_replay(struct fs_shared *s, enum shelf shelf, const char *token, 
 void fs_replay_all(struct fs_shared *s, struct letter *list, size_t count, store_judge_fn judge,
                    void *ctx);
 void fs_purge(struct fs_shared *s, struct letter *list, size_t count);
+enum status fs_amend(struct fs_shared *s, const char *token, int64_t when_us, struct span payload,
+                     struct error *err); /* amend_letter.c */
+enum status fs_bury(struct fs_shared *s, const struct burial *letter, struct buffer *label,
+                    struct error *err);
 enum status fs_bytes(struct fs_site *s, const char *token, bool raw, uint64_t from, size_t most,
                      struct buffer *out, uint64_t *size, struct error *err);
 
