@@ -23,7 +23,7 @@ void commands_help(struct admin *a) {
                     "  busbridge list --type dlq             what was set aside, and why\n"
                     "  busbridge replay 3f2b8c1e             send a dead letter again\n"
                     "  busbridge flush --limit 0             relay everything now\n"
-                    "  busbridge tail episode.events -n 5    records as Kafka has them\n"
+                    "  busbridge tail episode.events         the newest records as Kafka has them\n"
                     "  busbridge doctor                      is all there that a worker needs?\n"
                     "  busbridge verify                      do outbox, Kafka and Redis agree?\n"
                     "\nUsage: busbridge [bus] [OPTION]... COMMAND [ARGUMENT]...\n\nCommands:\n");

@@ -152,6 +152,17 @@ enum status topic_reader_seek_before(struct topic_reader *r, int64_t before_ms, 
   return seek_all(r, before_ms, &seek, err);
 }
 
+enum status topic_reader_only(struct topic_reader *r, int partition, int64_t offset,
+                              struct error *err) {
+  for (int i = r->assigned->cnt - 1; i >= 0; i--) {
+    rd_kafka_topic_partition_t *p = &r->assigned->elems[i];
+    if (p->partition == partition && offset >= 0) p->offset = offset;
+    if (p->partition != partition) rd_kafka_topic_partition_list_del_by_idx(r->assigned, i);
+  }
+  return r->assigned->cnt ? ST_OK
+                          : error_set(err, ST_NOT_FOUND, "There is no partition %d", partition);
+}
+
 bool topic_reader_begins(const struct topic_reader *r, size_t i, const char **topic, int *partition,
                          int64_t *offset) {
   if (i >= (size_t)r->assigned->cnt) return false;

@@ -37,6 +37,10 @@ MUST_CHECK enum status topic_reader_seek_back(struct topic_reader *r, int64_t fr
  * the present end), where ST_END is said. */
 MUST_CHECK enum status topic_reader_seek_before(struct topic_reader *r, int64_t before_ms,
                                                 int64_t last, int timeout_ms, struct error *err);
+/* Likewise: of each topic this partition alone, from offset on (-1: from where it would have
+ * begun). ST_NOT_FOUND: no topic has it. */
+MUST_CHECK enum status topic_reader_only(struct topic_reader *r, int partition, int64_t offset,
+                                         struct error *err);
 /* Where the i-th partition begins, after a seek; false behind the last. */
 bool topic_reader_begins(const struct topic_reader *r, size_t i, const char **topic, int *partition,
                          int64_t *offset);

@@ -572,6 +572,36 @@ class WithBroker(CliTest):
         self.assertIn(self.topic("nothing.events"), missing.stderr())
         self.assertIn("busbridge doctor", missing.stderr())
 
+    def test_tail_shows_the_newest_and_what_is_asked_for(self):
+        topic = self.topic("episode.events")
+        self.fill(14)
+        self.run_cli("flush", expect=0)
+        def ids(*args): return [json.loads(line)["headers"]["ce_id"] for line in self.run_cli("tail", topic, *args, expect=0).stdout().splitlines()]
+        everything = ids("--from-beginning")
+        self.assertEqual(len(everything), 14)
+        self.assertEqual(len(ids()), 10)
+        self.assertEqual(len(ids("-n", "3")), 3)
+        self.assertEqual(set(ids("--last", "3")) <= set(ids()), True)
+        self.assertEqual(ids("--id", "e-13"), ["e-13"])
+        self.assertEqual(len(ids("--id", "e-1")), 5)
+        self.assertEqual(sorted(ids("--since", "1h")), sorted(everything))
+        self.assertEqual(ids("--since", "1h", "--key", "ep-2", "--limit", "1"), ["e-2"])
+        first = json.loads(self.run_cli("tail", topic, "--partition", "0", "--from-beginning", expect=0).stdout().splitlines()[1])
+        (again,) = map(json.loads, self.run_cli("tail", topic, "--partition", "0", "--offset", str(first["offset"]), "-n", "1", expect=0).stdout().splitlines())
+        self.assertEqual(again, first)
+        for wrong in (("--last", "3", "--since", "1h"), ("--offset", "3"), ("--partition", "x"), ("--since", "soon")):
+            self.run_cli("tail", topic, *wrong, expect=2)
+
+    def test_tail_new_shows_what_was_emitted_a_moment_ago(self):
+        self.create_topic("episode.events", 1)
+        id = self.run_cli("emit", PUBLISHED, json.dumps({**PAYLOAD, "episode_id": "ep-1"}), expect=0).stdout().strip()
+        self.run_cli("flush", expect=0)
+        tail = self.start("busbridge", "tail", self.topic("episode.events"), "--new")
+        wait_until(lambda: len(tail.stdout().splitlines()) == 1, what="the record")
+        self.assertEqual(json.loads(tail.stdout())["headers"]["ce_id"], id)
+        tail.signal(signal.SIGINT)
+        self.assertEqual(tail.wait(), 130)
+
     def test_tail_shows_what_it_cannot_decode(self):
         self.create_topic("plot.events", 1)
         subprocess.run(["kcat", "-P", "-b", self.bootstrap, "-t", self.topic("plot.events")], input=b"\x00\xff", check=True, timeout=300)

@@ -246,7 +246,7 @@ class AsyncApi(Schemas):
             self.check(api, message["headers"], {key: value.decode() for key, value in record.headers.items()})
             self.assertEqual(message["contentType"], record.headers["content-type"].decode())
             self.assertEqual(message["x-avro"]["wire"], record.value[2:10].hex())
-            shown = json.loads(self.run_cli("tail", record.topic, "-o", "value", expect=0).stdout().splitlines()[record.offset if name == "t.placed" else 0])
+            shown = json.loads(self.run_cli("tail", "--from-beginning", record.topic, "-o", "value", expect=0).stdout().splitlines()[record.offset if name == "t.placed" else 0])
             if name == "t.placed":
                 self.check(api, message["payload"], shown)
                 self.assertEqual(message["bindings"]["kafka"]["key"]["description"], "order_id, else the event's id")

@@ -192,7 +192,7 @@ class Lifted(harness.BusTest):
         records = {r.headers["ce_id"]: r for r in self.drain()}
         self.assertEqual(decode(records[b"in-0"]), data)
         self.assertNotEqual(records[b"in-0"].value[2:10], records[b"in-1"].value[2:10], "another schema")
-        told = [json.loads(line) for line in self.run_cli("tail", self.topic("plot.events"), expect=0,
+        told = [json.loads(line) for line in self.run_cli("tail", "--from-beginning", self.topic("plot.events"), expect=0,
                                                           options=both).stdout().splitlines()]
         self.assertEqual([line["value"] for line in told], [data, data])
 

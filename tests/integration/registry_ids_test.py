@@ -63,7 +63,7 @@ class RegistryIds(harness.BusTest):
         self.assertEqual([r.headers["ce_id"] for r in records], [b"e-1", b"e-3"])
         self.assertEqual([r.value for r in records], [self.framed(placed, "o-1"), self.framed(paid, "o-1")])
         self.assertEqual({r.headers["content-type"] for r in records}, {b"application/vnd.confluent.avro"})
-        told = [json.loads(line) for line in self.run_cli("tail", self.topic("order.events"), expect=0).stdout().splitlines()]
+        told = [json.loads(line) for line in self.run_cli("tail", "--from-beginning", self.topic("order.events"), expect=0).stdout().splitlines()]
         self.assertEqual(sorted(one["value"]["order_id"] for one in told), ["o-1", "o-1", "o-2"])
         harness.wait_until(lambda: not any("order.placed" in text for _, text, _ in self.reasons()))
         self.assertEqual(worker.stop(), 0)
@@ -179,7 +179,7 @@ class RegistryIds(harness.BusTest):
             self.registry.hush()
             self.registry.say(status, value, path="/schemas/ids/")
             asked = len(self.registry.asked)
-            told = [json.loads(line) for line in self.run_cli("tail", self.topic("order.events")).stdout().splitlines()]
+            told = [json.loads(line) for line in self.run_cli("tail", "--from-beginning", self.topic("order.events")).stdout().splitlines()]
             self.assertEqual([len(told), len({one["error"] for one in told}) <= 2, len(self.registry.requests("/schemas/ids/", since=asked))], [5, True, 1])
 
     def test_figures_of_the_registry_are_there_before_it_was_asked(self):
@@ -228,7 +228,7 @@ class RegistryIds(harness.BusTest):
         records = {r.headers["ce_type"].decode(): r for r in self.drain("order.events")}
         self.assertEqual({name: r.value for name, r in records.items() if name != "order.sent"},
                          {"order.placed": b"\x02o", "order.paid": b"\x02o"})
-        told = [json.loads(line) for line in self.run_cli("tail", self.topic("order.events"), expect=0).stdout().splitlines()]
+        told = [json.loads(line) for line in self.run_cli("tail", "--from-beginning", self.topic("order.events"), expect=0).stdout().splitlines()]
         self.assertEqual({one["headers"]["ce_type"]: one["headers"].get("__value_schema_id") for one in told},
                          {"order.placed": struct.pack(">bI", 0, id).decode(), "order.sent": None, "order.paid": None})
         self.assertEqual([one["value"] for one in told], [{"order_id": "o"}] * 3)

@@ -107,7 +107,7 @@ class RegistryJson(harness.BusTest):
             self.assertEqual(headers.get("ce_dataschema"), None if name == "unheard" else "http://h/v1/schemas/" + listed[f"order.{name}"])
             self.assertLess(headers.keys(), {"ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "content-type", "ce_dataschema", "x"})
         for options in ({}, {"registry.url": None, "encoding.framing": None}):  # no registry is needed to read them
-            told = [json.loads(line) for line in self.run_cli("tail", self.topic("order.events"), options=options, expect=0).stdout().splitlines()]
+            told = [json.loads(line) for line in self.run_cli("tail", "--from-beginning", self.topic("order.events"), options=options, expect=0).stdout().splitlines()]
             self.assertEqual({one["headers"]["ce_id"]: one["value"] for one in told}, {name: json.loads(text) for name, text in SENT.items()})
         (self.dir / "value").write_bytes(base64.b64encode(records["paid"].value))
         self.assertEqual(self.run_cli("schema", "decode", self.dir / "value", expect=0).stdout().strip(), SENT["paid"])

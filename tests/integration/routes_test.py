@@ -49,7 +49,7 @@ class Routes(harness.BusTest):
         self.assertEqual({dead["id"]: dead["reason"] for dead in self.dead().values()}, {"e-5": "unknown_event", "e-6": "bad_header"})
         made = {t.removeprefix(self.prefix + ".") for t in kafka_wire.topics(self.bootstrap) if t.startswith(self.prefix + ".")}
         self.assertEqual(made, {"placed", "gone", "paid", "payment.events", "ledger"}, "no other topic is made")
-        tailed = {json.loads(line)["topic"] for line in self.run_cli("tail", expect=0).stdout().splitlines()}
+        tailed = {json.loads(line)["topic"] for line in self.run_cli("tail", "--from-beginning", expect=0).stdout().splitlines()}
         self.assertEqual(tailed, {r.topic for r in records.values()}, "tail without a topic reads all of them")
 
     def test_a_wrong_route_is_told_alike_everywhere(self):
@@ -104,7 +104,7 @@ class Routes(harness.BusTest):
         self.run_worker("--once", expect=0)
         (record,) = self.drain("commands.events")
         self.assertEqual((record.key, record.headers["ce_type"]), (b"p-1", b"commands.update_plot"))
-        (shown,) = map(json.loads, self.run_cli("tail", "--limit", "1", expect=0).stdout().splitlines())
+        (shown,) = map(json.loads, self.run_cli("tail", "--from-beginning", "--limit", "1", expect=0).stdout().splitlines())
         self.assertEqual({name: shown["value"][name] for name in payload}, payload)
         self.assertEqual(shown["value"]["consistency_check"], True)
 

@@ -58,20 +58,29 @@ static void put_json(struct world *w, const char *topic, const char *value) {
   put(w, topic, SPAN("ep-1"), span_of(value), headers, 2);
 }
 
+/* Of one topic; topic NULL: of those of the routing. */
+static enum status open_at(struct world *w, const char *topic, struct tail_request request,
+                           struct error *err) {
+  const char *const topics[] = {topic};
+  request.topics = topics;
+  request.count = topic ? 1 : 0;
+  request.timeout_ms = PATIENCE_MS;
+  return tail_open(w->settings, w->mock.log, &request, &w->tail, err);
+}
+
+#define FROM_BEGINNING .since_us = TIME_NONE, .partition = -1, .offset = -1
+
 static enum status open_tail(struct world *w, const char *topic, bool value_only,
                              struct error *err) {
-  const char *const topics[] = {topic};
-  struct tail_request request = {.topics = topics,
-                                 .count = topic ? 1 : 0,
-                                 .value_only = value_only,
-                                 .timeout_ms = PATIENCE_MS};
-  return tail_open(w->settings, w->mock.log, &request, &w->tail, err);
+  return open_at(w, topic, (struct tail_request){FROM_BEGINNING, .value_only = value_only}, err);
 }
 
 static const char *next(struct world *w) {
   struct error err = {0};
   buffer_clear(&w->json);
-  enum status st = tail_next(w->tail, PATIENCE_MS, &w->json, &w->damaged, &err);
+  enum status st = ST_OK;
+  while (st == ST_OK && !w->json.len)
+    st = tail_next(w->tail, PATIENCE_MS, &w->json, &w->damaged, &err);
   if (st == ST_END) return NULL;
   if (st != ST_OK) fail_msg("%s %s", status_name(st), err.text);
   return buffer_z(&w->json);
@@ -166,6 +175,79 @@ CASE(without_a_topic_those_of_the_routing_are_read) {
   assert_int_equal(count, 4);
 }
 
+/* ---- where it begins, and what is shown ---- */
+
+static void put_numbered(struct world *w, const char *topic, const char *key, const char *id) {
+  char value[40];
+  snprintf(value, sizeof value, "{\"n\": \"%s\"}", id);
+  const struct record_header headers[] = {{"ce_id", span_of(id)},
+                                          {"content-type", SPAN("application/json")}};
+  put(w, topic, span_of(key), span_of(value), headers, 2);
+}
+
+static void put_five(struct world *w, unsigned partitions) {
+  static const char *const ids[] = {"a1", "a2", "b3", "b4", "b5"};
+  mock_topic(&w->mock, "plot.events", (int)partitions);
+  for (size_t i = 0; i < 5; i++) {
+    put_numbered(w, "plot.events", i % 2 ? "even" : "odd", ids[i]);
+    usleep(2000); /* times are in milliseconds */
+  }
+}
+
+/* "b4 b5": what is shown of the request. */
+static const char *shown(struct world *w, struct tail_request request) {
+  static char text[200];
+  struct error err = {0};
+  size_t len = 0;
+  request.value_only = true;
+  *text = '\0';
+  if (open_at(w, "plot.events", request, &err) != ST_OK) fail_msg("%s", err.text);
+  for (const char *value; (value = next(w)) != NULL;)
+    len += (size_t)snprintf(text + len, sizeof text - len, "%s%.2s", len ? " " : "", value + 7);
+  tail_close(w->tail);
+  w->tail = NULL;
+  return text;
+}
+
+CASE(the_newest_come_in_order_of_their_times) {
+  struct world *w = *state;
+  put_five(w, 3);
+  assert_string_equal(shown(w, (struct tail_request){FROM_BEGINNING, .last = 2}), "b4 b5");
+  assert_string_equal(shown(w, (struct tail_request){FROM_BEGINNING, .last = 50}),
+                      "a1 a2 b3 b4 b5");
+}
+
+CASE(records_of_a_key_or_an_id_are_shown_alone) {
+  struct world *w = *state;
+  put_five(w, 2);
+  assert_string_equal(shown(w, (struct tail_request){FROM_BEGINNING, .last = 9, .key = "even"}),
+                      "a2 b4");
+  assert_string_equal(shown(w, (struct tail_request){FROM_BEGINNING, .last = 9, .id = "b"}),
+                      "b3 b4 b5");
+  assert_string_equal(shown(w, (struct tail_request){FROM_BEGINNING, .last = 1, .id = "a"}), "a2");
+  assert_string_equal(shown(w, (struct tail_request){FROM_BEGINNING, .id = "b4"}), "b4");
+  assert_string_equal(shown(w, (struct tail_request){FROM_BEGINNING, .last = 9, .id = "c"}), "");
+}
+
+CASE(one_partition_is_read_from_an_offset) {
+  struct world *w = *state;
+  put_five(w, 1);
+  struct tail_request request = {FROM_BEGINNING};
+  request.partition = 0;
+  request.offset = 3;
+  assert_string_equal(shown(w, request), "b4 b5");
+  request.partition = 7;
+  assert_int_equal(open_at(w, "plot.events", request, NULL), ST_NOT_FOUND);
+}
+
+CASE(what_was_written_since_then_is_shown) {
+  struct world *w = *state;
+  put_five(w, 2);
+  struct tail_request request = {FROM_BEGINNING};
+  request.since_us = clock_wall_us(&clock_system) + 3600 * INT64_C(1000000);
+  assert_string_equal(shown(w, request), "");
+}
+
 CASE(broken_settings_are_named) {
   struct world *w = *state;
   static const struct {
@@ -194,7 +276,7 @@ CASE(a_broker_that_is_away_is_told) {
   settings_free(w->settings);
   w->settings = NULL;
   assert_int_equal(settings_load(&sources, &w->settings, NULL, NULL), ST_OK);
-  struct tail_request request = {.timeout_ms = 200};
+  struct tail_request request = {FROM_BEGINNING, .timeout_ms = 200};
   struct error err = {0};
   assert_int_equal(tail_open(w->settings, w->mock.log, &request, &w->tail, &err), ST_UNAVAILABLE);
 }

@@ -8,6 +8,7 @@
 #include "bridge/kafka/topic_reader.h"
 #include "bridge/service/operations.h"
 #include "bridge/service/plan/configure.h"
+#include "bridge/service/topics/newest.h"
 
 enum { ASKED_MOST = 256, ASKED_AGAIN_MS = 30 * 1000 };
 
@@ -28,6 +29,10 @@ struct tail {
   struct asked *asked; /* ASKED_MOST of them */
   size_t asked_count;
   bool value_only;
+  struct span key, id; /* of the records that are shown; ptr NULL: of any */
+  struct newest
+      *newest;   /* until all of them were given out; NULL: records are shown as they come */
+  bool gathered; /* its last one was put in */
   struct buffer value;
 };
 
@@ -97,6 +102,28 @@ static enum status open_registry(struct tail *t, const struct plan *plan, struct
   return st;
 }
 
+/* Each transaction takes an offset more: so far back lie so many records, of all that match as far
+ * as there are any. */
+static int64_t window(const struct tail_request *request) {
+  if (request->key || request->id || request->last > INT64_MAX / 8) return INT64_MAX;
+  return (int64_t)request->last * 4 + 100;
+}
+
+static enum status seek(struct tail *t, const struct tail_request *request, struct error *err) {
+  uint64_t offsets;
+  bool since = request->since_us != TIME_NONE;
+  enum status st = ST_OK;
+  if (request->partition >= 0)
+    st = topic_reader_only(t->reader, request->partition, request->offset, err);
+  if (st != ST_OK || (!since && !request->last)) return st;
+  int64_t from_ms = since ? request->since_us / 1000 : INT64_MAX;
+  st = topic_reader_seek_back(t->reader, from_ms, since ? 0 : window(request), request->timeout_ms,
+                              &offsets, err);
+  if (st != ST_OK || !request->last) return st;
+  t->newest = newest_open(request->last);
+  return t->newest ? ST_OK : error_set(err, ST_NO_MEMORY, "Out of memory");
+}
+
 static enum status open_reader(struct tail *t, const struct plan *plan, struct log *log,
                                const struct tail_request *request, struct error *err) {
   enum status st = plan_catalog(plan, log, &t->catalog, err);
@@ -106,8 +133,9 @@ static enum status open_reader(struct tail *t, const struct plan *plan, struct l
   if (st != ST_OK) return st;
   const char *const *topics = request->count ? request->topics : t->topics;
   size_t count = request->count ? request->count : t->topic_count;
-  st = topic_reader_open(&plan->kafka, log, topics, count, request->only_new, request->timeout_ms,
-                         &t->reader, err);
+  st = topic_reader_open(&plan->kafka, log, topics, count, false, request->timeout_ms, &t->reader,
+                         err);
+  if (st == ST_OK) return seek(t, request, err);
   if (st != ST_NOT_FOUND) return st;
   struct error why = {0};
   if (err) why = *err;
@@ -130,6 +158,8 @@ enum status tail_open(const struct settings *settings, struct log *log,
   struct tail *t = calloc(1, sizeof *t);
   if (!t) return error_set(err, ST_NO_MEMORY, "Out of memory");
   t->value_only = request->value_only;
+  t->key = request->key ? span_of(request->key) : (struct span){0};
+  t->id = request->id ? span_of(request->id) : (struct span){0};
   enum status st = open_parts(t, settings, log, request, err);
   if (st != ST_OK) {
     tail_close(t);
@@ -145,6 +175,7 @@ void tail_close(struct tail *t) {
   registry_close(t->registry);
   catalog_close(t->catalog);
   routing_close(t->routing);
+  newest_close(t->newest);
   buffer_release(&t->value);
   free(t->topics);
   free(t->asked);
@@ -275,9 +306,46 @@ static enum status write_message(struct tail *t, const struct message *m, struct
   return buffer_status(json, err);
 }
 
+static bool is_asked_for(const struct tail *t, const struct message *m) {
+  if (t->key.ptr && !span_eq(t->key, m->key)) return false;
+  struct span id = t->id.ptr ? header(m, "ce_id") : (struct span){0};
+  return !t->id.ptr ||
+         (id.len >= t->id.len && t->id.len && memcmp(id.ptr, t->id.ptr, t->id.len) == 0);
+}
+
+static enum status gather(struct tail *t, const struct message *m, struct error *err) {
+  struct buffer text = {0};
+  bool damaged = false;
+  enum status st = write_message(t, m, &text, &damaged, err);
+  if (st == ST_OK) st = newest_put(t->newest, m, buffer_span(&text), damaged, err);
+  buffer_release(&text);
+  return st;
+}
+
+/* ST_END: all of them are out. */
+static enum status give_newest(struct tail *t, struct buffer *json, bool *damaged,
+                               struct error *err) {
+  struct span text;
+  bool this_one = false;
+  if (!newest_take(t->newest, &text, &this_one)) {
+    newest_close(t->newest);
+    t->newest = NULL;
+    return ST_END;
+  }
+  *damaged = *damaged || this_one;
+  buffer_add(json, text);
+  return buffer_status(json, err);
+}
+
 enum status tail_next(struct tail *t, int timeout_ms, struct buffer *json, bool *damaged,
                       struct error *err) {
   struct message message;
+  if (t->gathered && t->newest) return give_newest(t, json, damaged, err);
   enum status st = topic_reader_next(t->reader, timeout_ms, &message, err);
-  return st == ST_OK ? write_message(t, &message, json, damaged, err) : st;
+  if (st == ST_END && t->newest) {
+    t->gathered = true;
+    return give_newest(t, json, damaged, err);
+  }
+  if (st != ST_OK || !is_asked_for(t, &message)) return st;
+  return t->newest ? gather(t, &message, err) : write_message(t, &message, json, damaged, err);
 }

@@ -8,10 +8,16 @@
 
 struct tail_request {
   const char *const *topics;
-  size_t count;    /* 0: the routing's topics that exist */
-  bool only_new;   /* only what comes from now on, else from the beginning */
-  bool value_only; /* the value instead of the whole object */
-  int timeout_ms;  /* for Kafka to answer at first */
+  size_t count; /* 0: the routing's topics that exist */
+  /* Where it begins: at the beginning, unless one of these says more. */
+  uint64_t last;    /* > 0: the newest so many of all that match, oldest first */
+  int64_t since_us; /* the first record of that time, in every partition; TIME_NONE: any */
+  int partition;    /* of each topic this one alone; -1: all */
+  int64_t offset;   /* of that partition; -1: none is given */
+  const char *key;  /* records of that key alone; NULL: of any */
+  const char *id;   /* of events whose id is, or begins with, this; NULL: of any */
+  bool value_only;  /* the value instead of the whole object */
+  int timeout_ms;   /* for Kafka to answer at first */
 };
 
 struct tail;
@@ -21,7 +27,8 @@ MUST_CHECK enum status tail_open(const struct settings *settings, struct log *lo
                                  const struct tail_request *request, struct tail **out,
                                  struct error *err);
 void tail_close(struct tail *t);
-/* ST_OK: one record appended to json, without a newline:
+/* ST_OK: one record appended to json, or nothing where one was read that is not shown (yet): it is
+ * to be called again. Without a newline:
  * {"topic","partition","offset","timestamp","key","headers":{},"value"}; what the header ce_extra
  * carries stands in the value, where it was in the payload; a value that cannot be
  * decoded stands as "value_base64" with "error", and *damaged is set (value_only: the base64 text).
