@@ -68,6 +68,7 @@ class Wire:
         except OSError:
             pass
         self.shut(other)
+        one.close()
 
 
 class Standbys(harness.BusTest):

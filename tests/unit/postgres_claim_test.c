@@ -117,6 +117,29 @@ CASE(a_lease_is_renewed_beside_a_step_that_waits) {
   S->close(other);
 }
 
+CASE(who_waits_is_told_until_it_waits_no_more) {
+  struct fixture *f = *state;
+  void *other = open_another(f);
+  struct store_owner list[STORE_STANDBYS];
+  OK(S->claim(f->p, &f->err));
+  assert_int_equal(S->standbys(f->p, list), 0);
+  OK(S->stand_by(other, &f->err));
+  OK(S->stand_by(other, &f->err));
+  assert_int_equal(S->standbys(f->p, list), 1);
+  assert_true(list[0].pid == getpid() && list[0].here && list[0].since_us > 1700000000000000);
+  super(f, "UPDATE $s.worker SET seen = seen - interval '11 s'"); /* it has not said so since */
+  assert_int_equal(S->standbys(f->p, list), 0);
+  OK(S->stand_by(other, &f->err));
+  assert_int_equal(S->standbys(f->p, list), 1);
+  S->release(f->p);
+  OK(S->claim(other, &f->err));
+  assert_int_equal(S->standbys(f->p, list), 0);
+  S->release(other);
+  OK(S->stand_by(other, &f->err));
+  S->close(other);
+  assert_int_equal(super(f, "SELECT count(*) FROM $s.worker"), 0);
+}
+
 int main(void) {
   return box_run();
 }

@@ -62,7 +62,7 @@ enum status pg_stand_by(void *impl, struct error *err) {
   pg_add_text(&args, span_of(us));
   enum status st = pg_step(
       p, SIDE_WRITING,
-      "WITH old AS (DELETE FROM @worker WHERE seen {<} ^clock_timestamp() {-} '1 day'::^interval) "
+      "WITH old AS (DELETE FROM @worker WHERE seen {<} (^clock_timestamp() {-} '1 day'::^interval)) "
       "INSERT INTO @worker AS w (worker, seen) SELECT $1, ^clock_timestamp() "
       "WHERE ^set_config('synchronous_commit', 'off', true) IS NOT NULL "
       "ON CONFLICT (worker) DO UPDATE SET seen = EXCLUDED.seen",
@@ -173,8 +173,8 @@ size_t pg_standbys(void *impl, struct store_owner list[STORE_STANDBYS]) {
   struct pg_args args = {0};
   pg_add_number(&args, STORE_STANDBYS);
   enum status st = pg_step(impl, SIDE_READING,
-                           "SELECT worker, seen FROM @worker WHERE seen {>} ^clock_timestamp() "
-                           "{-} '10 s'::^interval ORDER BY worker LIMIT $1",
+                           "SELECT worker, seen FROM @worker WHERE seen {>} "
+                           "(^clock_timestamp() {-} '10 s'::^interval) ORDER BY worker LIMIT $1",
                            &args, &a, NULL);
   if (st != ST_OK) return 0;
   for (int i = 0; i < pg_rows(a.rows); i++) {
