@@ -27,7 +27,7 @@ static const struct row_of_entry columns[] = {
     {{"BYTES", true, 0, false}, "payload_size", false, true},
     {{"TOPIC", false, 0, true}, "topic", false, true},
     {{"KEY", false, 0, true}, "key", false, true},
-    {{"FILE", false, 0, true}, "file", false, true},
+    {{"ENTRY", false, 0, true}, "file", false, true},
     {{"BEHIND", false, 0, true}, "held_behind", false, true},
     {{"REASON", false, 0, false}, "reason", false, false},
     {{"ERROR", false, 0.3, true}, "last_error", false, false},

@@ -95,13 +95,13 @@
     "An outbox of 0.1.0 takes up the ledger whose manifest it holds")                              \
   X("relay", "ledger_moved", "warning", "ledger.topic was changed, and the position moved there")  \
   X("relay", "keys_not_kept", "warning",                                                           \
-    "Ids reached neither Redis nor the disk: a crash now may repeat them")                         \
+    "Ids reached neither Redis nor the outbox: a crash now may repeat them")                       \
   X("relay", "outbox_unreadable", "error", "The outbox cannot be read; tried again every second")  \
   X("relay", "outbox_readable", "info", "It can be read again")                                    \
   X("relay", "outbox_write_failed", "error",                                                       \
     "The outbox cannot be changed; tried again until it can")                                      \
   X("relay", "outbox_sync_failed", "error",                                                        \
-    "A folder could not be synced: fix the disk, then restart")                                    \
+    "What was settled is not durable yet: fix the disk, then restart")                             \
   X("relay", "manifest_stuck", "warning",                                                          \
     "The list of a batch cannot be changed; nothing waits for it")                                 \
   X("relay", "manifest_freed", "info", "It could be")                                              \
@@ -194,6 +194,7 @@
   X("name", "The event's name")                                                                    \
   X("id", "The event's id")                                                                        \
   X("file", "Its file's name; place is its folder")                                                \
+  X("row", "Its seq and id, where the outbox is a database")                                       \
   X("topic", "Of Kafka, with partition and offset where the event lies there")                     \
   X("attempt", "Tries counted, this one included")                                                 \
   X("reason", "The dead letter's word")                                                            \

@@ -17,13 +17,12 @@
  * equal json_fault_word. */
 #define REASON_TABLE(X)                                                                            \
   X(NONE, "none", "")                                                                              \
-  X(EMPTY_FILE, "empty_file",                                                                      \
-    "The producer created the file and never wrote it; ask it for the event again")                \
+  X(EMPTY_FILE, "empty_file", "The producer wrote nothing; ask it for the event again")            \
   X(NOT_JSON, "not_json", "Fix the text at the byte named, then replay it")                        \
   X(NOT_A_NUMBER, "not_a_number", "Replace NaN or Infinity by a number or null, then replay it")   \
   X(LONE_SURROGATE, "lone_surrogate",                                                              \
     "Replace the half surrogate at the byte named, then replay it")                                \
-  X(INVALID_UTF8, "invalid_utf8", "Re-encode the file as UTF-8, then replay it")                   \
+  X(INVALID_UTF8, "invalid_utf8", "Re-encode it as UTF-8, then replay it")                         \
   X(DUPLICATE_KEY, "duplicate_key", "Keep one of the two members named, then replay it")           \
   X(TOO_DEEP, "too_deep", "Nest at most 64 levels, then replay it")                                \
   X(TOO_LARGE, "too_large",                                                                        \

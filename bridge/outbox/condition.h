@@ -60,10 +60,13 @@ enum examination {
   EXAMINE_CHANGES, /* is a change durable, and does it take another's place at once? It is tried */
   /* The same of the second intake, and who has it; NOT where there is none. */
   EXAMINE_SECOND,
-  EXAMINE_SECOND_CHANGES
+  EXAMINE_SECOND_CHANGES,
+  /* And from here on what else the kind looks at, one after the other until `check` is NULL. */
+  EXAMINE_FURTHER
 };
 enum examined_verdict { EXAMINED_FINE, EXAMINED_DOUBTFUL, EXAMINED_FAILED, EXAMINED_NOT };
 struct examined {
+  const char *check; /* what was looked at, in the kind's own word: "outbox". Static */
   enum examined_verdict verdict;
   struct buffer text, next; /* in words, and what to do, if anything is. The caller's */
   int64_t skew_us;          /* of EXAMINE_CHANGES: the clock that entries are stamped with, against

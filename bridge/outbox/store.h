@@ -102,10 +102,11 @@ struct store_traits {
                    only a scan finds it, and store_wait, which looks now and then whether there is
                    any, asks for one itself */
   enum store_order order;
-  bool counts;     /* store_counts is exact and cheap without a reader too, whatever lies there */
-  bool keeps_sent; /* keep_sent is followed; else store_begin refuses it */
-  bool at_path;    /* its address is the path of a place that is the outbox (store_path) */
-  bool lasts;      /* it is there when its process has ended */
+  bool counts;       /* store_counts is exact and cheap without a reader too, whatever lies there */
+  bool keeps_sent;   /* keep_sent is followed; else store_begin refuses it */
+  bool at_path;      /* its address is the path of a place that is the outbox (store_path) */
+  bool lasts;        /* it is there when its process has ended */
+  const char *label; /* what a label is, as a field of the log: "row" */
 };
 const struct store_traits *store_traits(const struct store *s);
 const char *store_name(const struct store *s); /* what people know it by: its address, without what

@@ -101,6 +101,7 @@ static void examine(struct store *s, enum examination which) {
   struct examined told;
   store_examine(s, which, &told);
   bool second = which == EXAMINE_SECOND || which == EXAMINE_SECOND_CHANGES;
+  assert_non_null(told.check);
   assert_int_equal(told.verdict, second ? EXAMINED_NOT : EXAMINED_FINE);
   assert_true(told.text.len > 0);
   assert_int_equal(told.next.len, 0);
@@ -108,6 +109,21 @@ static void examine(struct store *s, enum examination which) {
   if (told.skew_us != TIME_NONE) assert_in_range(told.skew_us + 60000000, 0, 120000000);
   buffer_release(&told.text);
   buffer_release(&told.next);
+}
+
+/* Each tells something, and there is an end of them. */
+static void examine_further(struct store *s) {
+  bool more = true;
+  for (unsigned which = EXAMINE_FURTHER; more; which++) {
+    struct examined told;
+    assert_true(which < EXAMINE_FURTHER + 100);
+    store_examine(s, (enum examination)which, &told);
+    more = told.check;
+    assert_int_equal(told.text.len > 0, more);
+    assert_int_not_equal(told.verdict, EXAMINED_FAILED);
+    buffer_release(&told.text);
+    buffer_release(&told.next);
+  }
 }
 
 RULE(a_doctor_is_told_beside_the_owner_and_leaves_nothing) {
@@ -120,6 +136,7 @@ RULE(a_doctor_is_told_beside_the_owner_and_leaves_nothing) {
   examine(other, EXAMINE_SECOND);
   examine(other, EXAMINE_SECOND_CHANGES);
   examine(b->store, EXAMINE_CHANGES);
+  examine_further(other);
   OK(store_check(b->store, &b->err));
   OK(store_survey(other, 0, nothing, &items, &left_out, &b->err));
   assert_int_equal(items, 0);

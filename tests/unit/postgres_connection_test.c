@@ -63,6 +63,7 @@ static void refused(struct fixture *f, const char *sql, enum pg_fault fault) {
   enum status st = ask(f, sql, NULL);
   if (st != pg_fault_status(fault) || f->err.cause != (int)fault)
     fail_msg("%s: %s, cause %d: %s", sql, status_name(st), f->err.cause, f->err.text);
+  assert_int_not_equal(f->err.sys, 0);
   if (!strstr(f->err.text, pg_fault_remedy(fault))) fail_msg("no remedy: %s", f->err.text);
 }
 

@@ -166,8 +166,13 @@ bool db_hinders_one(const void *impl, const struct error *why) {
 }
 
 const char *db_remedy(int sys) {
-  (void)sys;
-  return "Do what the error says";
+  switch (sys) {
+  case EHOSTUNREACH: return "See why the database does not answer";
+  case EBUSY: return "End the transaction that another program keeps open";
+  case ENOSPC: return "Make room for the database";
+  case EACCES: return "Give the worker the right to it; busbridge doctor tells which";
+  default: return "Do what the error says; busbridge doctor tells more";
+  }
 }
 
 uint64_t db_left(const void *impl, int64_t now_us) {
@@ -211,6 +216,7 @@ enum status db_writable(const void *impl, struct error *err) {
 void db_examine(void *impl, enum examination which, struct examined *out) {
   struct db *d = impl;
   if (which == EXAMINE_SECOND || which == EXAMINE_SECOND_CHANGES) {
+    out->check = "typed outbox";
     out->verdict = EXAMINED_NOT;
     buffer_add_z(&out->text, "there is none");
   } else {
@@ -231,7 +237,8 @@ const char *db_shelf_words(enum shelf shelf, struct span token) {
 }
 
 const char *db_dead_words(const struct entry_ref *ref) {
-  return db_shelf_words(SHELF_DEAD, ref->token);
+  (void)ref;
+  return "the dead letters";
 }
 
 void db_whereabouts(const void *impl, enum shelf shelf, const char *token, bool raw,

@@ -14,7 +14,7 @@ enum status db_open(const struct db_steps *steps, const char *address,
                     const struct store_options *options, void **out, struct error *err);
 
 /* clang-format off */
-#define DATABASE_TRAITS {.lasts = true, .watches = true, .order = ORDER_OF_COMING, .counts = false, .keeps_sent = false}
+#define DATABASE_TRAITS {.label = "row", .lasts = true, .watches = true, .order = ORDER_OF_COMING, .counts = false, .keeps_sent = false}
 #define DATABASE_OPERATIONS(X) \
   X(close) X(id) X(lock) X(holder) X(owner) X(stand_by) X(standbys) X(check) X(renew_id) X(note_name) X(note_read) X(note_write) X(note_remove) \
   X(shelf_words) X(dead_words) X(whereabouts) X(hinders_one) X(remedy) X(left) X(space) X(writable) X(examine) \

@@ -371,7 +371,8 @@ static bool op_lies(void *impl, const struct entry_ref *ref, struct span id) {
 
 const struct store_ops store_file_ops = {
     .scheme = "file",
-    .traits = {.watches = true,
+    .traits = {.label = "file",
+               .watches = true,
                .order = ORDER_OF_NAMES,
                .keeps_sent = true,
                .at_path = true,

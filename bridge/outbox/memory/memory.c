@@ -294,15 +294,18 @@ static void memory_close(void *impl) {
   .batch_read = memory_batch_read, .batch_names = memory_batch_names,                              \
   .batch_settle = memory_batch_settle, .batch_remove = memory_batch_remove,
 
-const struct store_ops store_memory_ops = {
-    .scheme = "memory",
-    .traits = {.watches = true, .order = ORDER_OF_COMING, .counts = true, .keeps_sent = true},
-    .open = memory_open,
-    MEMORY_OPERATIONS};
+const struct store_ops store_memory_ops = {.scheme = "memory",
+                                           .traits = {.watches = true,
+                                                      .order = ORDER_OF_COMING,
+                                                      .counts = true,
+                                                      .keeps_sent = true,
+                                                      .label = "row"},
+                                           .open = memory_open,
+                                           MEMORY_OPERATIONS};
 
 /* The same rows for one that nobody tells of arrivals, as a table in a database is read. */
 const struct store_ops store_polled_ops = {
     .scheme = "polled",
-    .traits = {.order = ORDER_OF_COMING, .counts = true, .keeps_sent = true},
+    .traits = {.order = ORDER_OF_COMING, .counts = true, .keeps_sent = true, .label = "row"},
     .open = polled_open,
     MEMORY_OPERATIONS};

@@ -155,6 +155,8 @@ void memory_examine(void *impl, enum examination which, struct examined *out) {
   const struct memory_world *w = ((struct memory *)impl)->w;
   bool second = which == EXAMINE_SECOND || which == EXAMINE_SECOND_CHANGES;
   if (second) out->verdict = EXAMINED_NOT;
+  if (which >= EXAMINE_FURTHER) return;
+  out->check = which == EXAMINE_PLACE ? "outbox" : "memory";
   if (which == EXAMINE_PLACE)
     buffer_printf(&out->text, "%s, in memory", w->address);
   else

@@ -81,7 +81,10 @@ static enum status fail(struct error *err, enum pg_fault fault, const char *text
   struct span line = {text, strcspn(text, "\n")};
   enum status st = error_set(err, pg_fault_status(fault), "PostgreSQL: %.*s%s%s", SPAN_ARGS(line),
                              *remedy ? "; " : "", remedy);
-  if (err) err->cause = (int)fault;
+  if (err) {
+    err->cause = (int)fault;
+    err->sys = pg_fault_sys(fault);
+  }
   return st;
 }
 

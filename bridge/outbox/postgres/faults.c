@@ -2,6 +2,8 @@
  * Any thread; a crash leaves nothing. */
 #include "bridge/outbox/postgres/faults.h"
 
+#include <errno.h>
+
 /* A code, or the class that it begins with; those that come first decide. */
 static const struct {
   const char *begins;
@@ -66,6 +68,16 @@ _Static_assert(sizeof meanings / sizeof *meanings == PG_OTHER + 1, "a meaning fo
 
 enum status pg_fault_status(enum pg_fault fault) {
   return meanings[fault].status;
+}
+
+int pg_fault_sys(enum pg_fault fault) {
+  switch (pg_fault_status(fault)) {
+  case ST_OK: return 0;
+  case ST_UNAVAILABLE: return EHOSTUNREACH;
+  case ST_NO_SPACE: return ENOSPC;
+  case ST_DENIED: return EACCES;
+  default: return EIO;
+  }
 }
 
 const char *pg_fault_remedy(enum pg_fault fault) {

@@ -27,6 +27,8 @@ enum pg_fault {
 /* code: five characters, or empty where the connection gave none: PG_AWAY. */
 enum pg_fault pg_fault_of(struct span code);
 enum status pg_fault_status(enum pg_fault fault);
+/* The nearest errno, never 0 of a fault: errors of the outbox are told from Kafka's by it. */
+int pg_fault_sys(enum pg_fault fault);
 /* What people can do, one sentence without a full stop; empty: nothing but wait. Static. */
 const char *pg_fault_remedy(enum pg_fault fault);
 /* Nothing more is to be sent over that connection: it is cut, or leads to the wrong server. */

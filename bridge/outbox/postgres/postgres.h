@@ -124,6 +124,8 @@ enum status pg_count(void *, enum db_side, unsigned, struct db_figures *, struct
 enum status pg_writable(void *, struct error *);
 void pg_space(void *, struct store_space *);
 void pg_examine(void *, enum examination, struct examined *);
+/* upkeep.c: the one of that number behind EXAMINE_FURTHER; check NULL: there is none. */
+void pg_examine_further(struct postgres *p, unsigned which, struct examined *out);
 /* Row-level security would hide rows: ST_INVALID, and what to do. hides: what the statement said.
  */
 enum status pg_all_seen(bool hides, struct error *err);

@@ -2,6 +2,8 @@
  * Any thread; a crash leaves a statement done or not. */
 #include "bridge/outbox/postgres/postgres.h"
 
+#include <errno.h>
+
 /* '#outbox' stands within quotes, which are doubled there. */
 static void add_quoted(struct buffer *out, const char *schema) {
   for (; *schema; schema++) {
@@ -48,10 +50,13 @@ enum status pg_step_each(struct postgres *p, enum db_side side, const char *sql,
 
 enum status pg_durable(const struct pg_answer *a, struct error *err) {
   if (!a->not_durable) return ST_OK;
-  return error_set(err, ST_UNAVAILABLE,
-                   "PostgreSQL did not wait for its synchronous standby: what it committed may be "
-                   "lost with it; bring the standby back, or take it out of "
-                   "synchronous_standby_names");
+  enum status st =
+      error_set(err, ST_UNAVAILABLE,
+                "PostgreSQL did not wait for its synchronous standby: what it committed may be "
+                "lost with it; bring the standby back, or take it out of "
+                "synchronous_standby_names");
+  if (err) err->sys = EHOSTUNREACH;
+  return st;
 }
 
 enum status pg_busy(const struct postgres *p, struct span owner, int64_t since_us,

@@ -10,12 +10,20 @@ enum { BUSY_MS = 5000 };
 
 /* ---- errors ---- */
 
+/* Each error has a number, by which it is known for one of the outbox. */
+static enum status with_sys(enum status st, int sys, struct error *err) {
+  if (err) err->sys = sys;
+  return st;
+}
+
 static enum status damaged(const char *path, const char *why, const char *doing,
                            struct error *err) {
-  return error_set(err, ST_IO,
-                   "%s: the database %s is damaged (%s). Look: sqlite3 '%s' 'PRAGMA quick_check'; "
-                   "restore it, or rescue what is in it with .recover",
-                   doing, path, why, path);
+  return with_sys(
+      error_set(err, ST_IO,
+                "%s: the database %s is damaged (%s). Look: sqlite3 '%s' 'PRAGMA quick_check'; "
+                "restore it, or rescue what is in it with .recover",
+                doing, path, why, path),
+      EIO, err);
 }
 
 static enum status of_system(const char *path, sqlite3 *db, const char *doing, struct error *err) {
@@ -26,15 +34,12 @@ static enum status of_system(const char *path, sqlite3 *db, const char *doing, s
 
 static enum status not_ours(const char *path, const char *why, const char *doing,
                             struct error *err) {
-  return error_set(err, ST_INVALID,
-                   "%s: the tables in %s are not as this program made them (%s); see busbridge "
-                   "outbox migrate --dry-run",
-                   doing, path, why);
-}
-
-static enum status with_sys(enum status st, int sys, struct error *err) {
-  if (err) err->sys = sys;
-  return st;
+  return with_sys(
+      error_set(err, ST_INVALID,
+                "%s: the tables in %s are not as this program made them (%s); see busbridge "
+                "outbox migrate --dry-run",
+                doing, path, why),
+      EIO, err);
 }
 
 enum status sq_error(const char *path, sqlite3 *db, int rc, const char *doing, struct error *err) {
@@ -42,17 +47,19 @@ enum status sq_error(const char *path, sqlite3 *db, int rc, const char *doing, s
   switch (rc & 0xff) {
   case SQLITE_BUSY:
   case SQLITE_LOCKED:
-    return error_set(err, ST_UNAVAILABLE,
-                     "%s: the database %s was locked by another program for %d s; look for a "
-                     "transaction that stays open",
-                     doing, path, BUSY_MS / 1000);
+    return with_sys(error_set(err, ST_UNAVAILABLE,
+                              "%s: the database %s was locked by another program for %d s; look "
+                              "for a transaction that stays open",
+                              doing, path, BUSY_MS / 1000),
+                    EBUSY, err);
   case SQLITE_FULL:
     return with_sys(error_set(err, ST_NO_SPACE,
                               "%s: no room for the database %s: its disk is full, or its "
                               "max_page_count is reached",
                               doing, path),
                     ENOSPC, err);
-  case SQLITE_NOMEM: return error_set(err, ST_NO_MEMORY, "%s: no memory", doing);
+  case SQLITE_NOMEM:
+    return with_sys(error_set(err, ST_NO_MEMORY, "%s: no memory", doing), ENOMEM, err);
   case SQLITE_READONLY:
   case SQLITE_PERM:
   case SQLITE_AUTH:
@@ -71,7 +78,9 @@ enum status sq_error(const char *path, sqlite3 *db, int rc, const char *doing, s
                     EACCES, err);
   case SQLITE_ERROR: return not_ours(path, why, doing, err);
   case SQLITE_CONSTRAINT:
-    return error_set(err, ST_INVALID, "%s: the database %s refuses it (%s)", doing, path, why);
+    return with_sys(
+        error_set(err, ST_INVALID, "%s: the database %s refuses it (%s)", doing, path, why), EINVAL,
+        err);
   default: return of_system(path, db, doing, err);
   }
 }

@@ -73,6 +73,11 @@ static void examine_changes(struct sq *s, struct examined *out) {
 }
 
 void sq_examine(void *impl, enum examination which, struct examined *out) {
+  if (which >= EXAMINE_FURTHER) {
+    sq_examine_further(impl, which - EXAMINE_FURTHER, out);
+    return;
+  }
+  out->check = which == EXAMINE_PLACE ? "outbox" : "database";
   if (which == EXAMINE_PLACE)
     examine_place(impl, out);
   else

@@ -160,6 +160,8 @@ void sq_watch_open(struct sq *s);
 enum status sq_count(void *, enum db_side, unsigned, struct db_figures *, struct error *);
 enum status sq_writable(void *, struct error *);
 void sq_examine(void *, enum examination, struct examined *);
+/* upkeep.c: the one of that number behind EXAMINE_FURTHER; check NULL: there is none. */
+void sq_examine_further(const struct sq *s, unsigned which, struct examined *out);
 /* prepare.c */
 enum status sq_prepare(const char *address, struct store_preparation *p, struct error *err);
 

@@ -11,12 +11,19 @@ static void tell_trouble(struct relay *r, enum disk_side side, const struct erro
     log_write(r->parts.log, LOG_ERROR, "relay", "outbox_unreadable", fields,
               "The outbox cannot be read. %s", remedy);
   else if (side == DISK_UNSYNCED)
-    log_write(r->parts.log, LOG_ERROR, "relay", "outbox_sync_failed", fields,
-              "The outbox folder could not be synced. %s, which settles this run's batches again",
-              remedy);
+    log_write(
+        r->parts.log, LOG_ERROR, "relay", "outbox_sync_failed", fields,
+        "What was settled could not be made durable. %s, which settles this run's batches again",
+        remedy);
   else
     log_write(r->parts.log, LOG_ERROR, "relay", "outbox_write_failed", fields,
               "The outbox cannot be changed. %s", remedy);
+}
+
+/* Where it lies in folders the system's word decides. */
+static const char *remedy_of(const struct relay *r, const struct error *err) {
+  const struct store *s = r->parts.store;
+  return store_traits(s)->at_path ? sys_remedy(err->sys) : store_remedy(s, err->sys);
 }
 
 /* A second stage that meets the same adds no line. */
@@ -26,10 +33,10 @@ void disk_trouble(struct relay *r, enum disk_side side, const struct error *err)
     snprintf(remedy, sizeof remedy, "Relaying goes on; fix the disk, then restart the worker");
   else if (disk_refuses(r, DISK_UNSYNCED)) /* which stays, and so must its remedy */
     snprintf(remedy, sizeof remedy, "%s, then restart the worker. Nothing is lost",
-             sys_remedy(err->sys));
+             remedy_of(r, err));
   else
     snprintf(remedy, sizeof remedy, "%s. Nothing is lost: everything waits and goes on by itself",
-             sys_remedy(err->sys));
+             remedy_of(r, err));
   mutex_lock(&r->lock);
   unsigned had = atomic_fetch_or(&r->disk_sides, side), same = DISK_WRITING | DISK_SETTLING;
   struct breaker_view *view = status_breaker(r, "outbox", BREAKER_OPEN, err->text, remedy);

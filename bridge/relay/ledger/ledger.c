@@ -97,7 +97,7 @@ enum status ledger_damaged(const struct relay *r, struct error *err) {
   enum status st = error_set(
       err, ST_INVALID,
       "the list of a batch that may be committed is damaged (%s). Nothing was changed. Put "
-      "the file back as it was; or: %s",
+      "it back as it was; or: %s",
       why.text, buffer_z(&next));
   buffer_release(&next);
   return st;

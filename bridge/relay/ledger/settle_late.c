@@ -26,7 +26,7 @@ static void set_keys(const struct late *l) {
   if (keys_set(r->parts.keys, keys, l->count, &why) != ST_OK)
     log_write(r->parts.log, LOG_WARNING, "relay", "keys_not_kept",
               FIELDS(F_TEXT("error", why.text)),
-              "Ids of a batch could be kept neither in Redis nor on disk");
+              "Ids of a batch could be kept neither in Redis nor in the outbox");
 }
 
 /* It alone is hindered, and all others go on. */

@@ -23,7 +23,7 @@ static void add_event(struct line *l, struct relay *r, const struct item *item) 
   add_field(l, F_TEXT("namespace", l->ns));
   add_field(l, F_SPAN("name", item->name));
   add_field(l, F_SPAN("id", item->id));
-  add_field(l, F_SPAN("file", item->ref.label));
+  add_field(l, F_SPAN(store_traits(r->parts.store)->label, item->ref.label));
   if (item->routed)
     add_field(l, F_TEXT("topic", routing_topic_name(r->parts.routing, item->topic)));
   if (item->traceparent.len >= TRACE_AT + TRACE_LEN)
@@ -44,7 +44,8 @@ static void add_failure(struct line *l, const struct item *item) {
 void tell_reused_late(struct relay *r, const struct manifest_entry *e) {
   series_add(metrics_series(r->parts.metrics, METRIC_REUSED, "none", NULL), 1);
   log_write(r->parts.log, LOG_WARNING, "relay", "id_reused",
-            FIELDS(F_SPAN("id", e->id), F_SPAN("file", e->ref.label), F_SPAN("twin", e->topic)),
+            FIELDS(F_SPAN("id", e->id), F_SPAN(store_traits(r->parts.store)->label, e->ref.label),
+                   F_SPAN("twin", e->topic)),
             REUSED);
 }
 
@@ -85,7 +86,7 @@ void tell_item(struct finishing *f, const struct item *item, enum outcome fate, 
   if (fate == OUTCOME_DUPLICATE) {
     add_field(&l, F_TEXT("twin", item->error ? item->error : ""));
     log_write(r->parts.log, LOG_INFO, "relay", "event_duplicate", l.fields,
-              "Its id was published already; the file is removed");
+              "Its id was published already; it is removed");
     return;
   }
   add_failure(&l, item);

@@ -46,11 +46,10 @@ static bool visit_named(void *ctx, const struct entry_info *info) {
   struct freezing *f = ctx;
   const char *words = store_shelf_words(f->s->store, info->shelf, span_of(info->token));
   if (f->named_in && strcmp(f->named_in, words) != 0) {
-    f->st =
-        error_set(f->err, ST_EXISTS,
-                  "\"%.*s\" is a dead letter of both outboxes; name the one that is meant by its "
-                  "file, as busbridge list does (%s%s)",
-                  SPAN_ARGS(info->storage_key), words, info->label);
+    f->st = error_set(f->err, ST_EXISTS,
+                      "\"%.*s\" is a dead letter of both outboxes; name the one that is meant as "
+                      "busbridge list -o wide does (%s%s)",
+                      SPAN_ARGS(info->storage_key), words, info->label);
     return false;
   }
   f->named_in = words;

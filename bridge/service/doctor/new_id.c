@@ -144,8 +144,8 @@ static enum status not_out(const struct renewal *n, const struct settling *row, 
   if (row->how != SETTLED_CHANGED) return ST_OK;
   return error_set(
       err, ST_IO,
-      "%s%.*s was published, but cannot be taken out: it changed, or is not a plain file with one "
-      "link. The id is as it was; take the file away and try again",
+      "%s%.*s was published, but cannot be taken out: it changed, or is no entry any more. "
+      "The id is as it was; take it away and try again",
       store_shelf_words(n->s->store, row->ref->shelf, row->ref->token), SPAN_ARGS(row->ref->label));
 }
 

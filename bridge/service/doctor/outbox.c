@@ -9,7 +9,8 @@
 
 #define INODES_FEW 10000
 
-static void examine(struct doctor *d, const char *check, enum examination which) {
+/* False: there is no such examination. */
+static bool examine(struct doctor *d, enum examination which) {
   static const enum report_verdict verdicts[] = {[EXAMINED_FINE] = REPORT_OK,
                                                  [EXAMINED_DOUBTFUL] = REPORT_WARNING,
                                                  [EXAMINED_FAILED] = REPORT_FAILED,
@@ -17,11 +18,12 @@ static void examine(struct doctor *d, const char *check, enum examination which)
   _Static_assert(sizeof verdicts / sizeof *verdicts == EXAMINED_NOT + 1, "a verdict for each");
   struct examined told;
   store_examine(d->store, which, &told);
-  doctor_found(d, check, verdicts[told.verdict], "%s", buffer_z(&told.text));
+  if (told.check) doctor_found(d, told.check, verdicts[told.verdict], "%s", buffer_z(&told.text));
   if (told.next.len) doctor_next(d, "%s", buffer_z(&told.next));
   if (which == EXAMINE_CHANGES && told.skew_us != TIME_NONE) d->skew_us = told.skew_us;
   buffer_release(&told.text);
   buffer_release(&told.next);
+  return told.check;
 }
 
 static void check_space(struct doctor *d) {
@@ -30,19 +32,19 @@ static void check_space(struct doctor *d) {
   limits_read(d->settings, &limits);
   store_space(d->store, &space);
   if (!space.known) {
-    doctor_found(d, "disk space", REPORT_WARNING, "the file system does not tell");
+    doctor_found(d, "disk space", REPORT_SKIPPED, "nobody tells how much is free there");
     return;
   }
   bool counted = space.entries >= 0;
   bool none = space.bytes == 0 || space.entries == 0;
   bool few = space.bytes < limits.disk_bytes || (counted && space.entries < INODES_FEW);
-  char inodes[40] = "as many inodes as wanted";
-  if (counted) snprintf(inodes, sizeof inodes, "%lld inodes", (long long)space.entries);
+  char inodes[40] = "";
+  if (counted) snprintf(inodes, sizeof inodes, " and %lld inodes", (long long)space.entries);
   doctor_found(d, "disk space",
                none  ? REPORT_FAILED
                : few ? REPORT_WARNING
                      : REPORT_OK,
-               "%lld MB and %s free", (long long)(space.bytes / 1000000), inodes);
+               "%lld MB%s free", (long long)(space.bytes / 1000000), inodes);
   if (few)
     doctor_next(
         d, "Make room: producers cannot write events on a full disk. health.disk_warning is where "
@@ -101,7 +103,7 @@ static void check_aside(struct doctor *d) {
     doctor_found(d, "set aside", REPORT_FAILED, "%s", err.text);
     doctor_next(d, "See SET ASIDE in busbridge-outbox(5)");
   } else if (!seen.count) {
-    doctor_found(d, "set aside", REPORT_OK, "no entry that the file system refuses to change");
+    doctor_found(d, "set aside", REPORT_OK, "every entry can be changed");
   } else {
     char count[COUNTED_TEXT];
     doctor_found(
@@ -118,8 +120,8 @@ static void check_typed(struct doctor *d) {
   uint64_t unread = typed_unread(d->settings, folder);
   const char *set = typed_folder(d->settings);
   if (set) {
-    examine(d, "typed outbox", EXAMINE_SECOND);
-    examine(d, "typed file system", EXAMINE_SECOND_CHANGES);
+    examine(d, EXAMINE_SECOND);
+    examine(d, EXAMINE_SECOND_CHANGES);
   }
   if (unread) {
     doctor_found(d, "typed outbox", REPORT_WARNING,
@@ -136,7 +138,8 @@ static void check_typed(struct doctor *d) {
   }
 }
 
-static const char *advice(enum status st) {
+static const char *advice(const char *url, enum status st) {
+  if (!store_path(url)) return "Do what it says, or set outbox.url to the right database";
   switch (st) {
   case ST_NOT_FOUND:
     return "Make the folder, or set outbox.url to the one where the application writes";
@@ -152,12 +155,14 @@ void doctor_check_outbox(struct doctor *d) {
   enum status st = store_open(d->plan.outbox, &options, &d->store, &err);
   if (st != ST_OK) {
     doctor_found(d, "outbox", REPORT_FAILED, "%s", err.text);
-    doctor_next(d, "%s", advice(st));
+    doctor_next(d, "%s", advice(d->plan.outbox, st));
     return;
   }
-  examine(d, "outbox", EXAMINE_PLACE);
+  examine(d, EXAMINE_PLACE);
   check_space(d);
-  examine(d, "file system", EXAMINE_CHANGES);
+  examine(d, EXAMINE_CHANGES);
+  for (unsigned which = EXAMINE_FURTHER; examine(d, (enum examination)which); which++) {
+  }
   check_worker(d);
   check_pause(d);
   check_aside(d);

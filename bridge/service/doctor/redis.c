@@ -109,7 +109,10 @@ static void add_skew(struct buffer *out, const char *whose, int64_t skew_us) {
 
 void doctor_check_clock(struct doctor *d) {
   struct buffer text = {0};
-  add_skew(&text, "the clock of the file system", d->skew_us);
+  add_skew(&text,
+           d->store && store_traits(d->store)->at_path ? "the clock of the file system"
+                                                       : "the clock of the database",
+           d->skew_us);
   add_skew(&text, "that of Redis", d->redis_skew_us);
   add_skew(&text, "that of the broker", d->broker_skew_us);
   if (text.len == 0) {

@@ -43,8 +43,7 @@ enum status lookup_ambiguous(const struct lookup *f, const struct store *store, 
                   store_shelf_words(store, one->shelf, one->token), SPAN_ARGS(one->storage_key));
   }
   enum status st = error_set(
-      err, ST_EXISTS,
-      "\"%.*s\" may mean %llu entries: %s%s; give more of the id, or the file as it is named here",
+      err, ST_EXISTS, "\"%.*s\" may mean %llu entries: %s%s; give more of the id, or one of these",
       SPAN_ARGS(f->wanted), (unsigned long long)total, buffer_z(&names),
       total > SHOWN ? ", ..." : "");
   buffer_release(&names);

@@ -280,7 +280,7 @@ static bool write_raw(void *ctx, const struct entry_info *info) {
     buffer_add(w->json, info->text);
   }
   if (w->status == ST_OK && !w->json->failed && size > w->json->len - before)
-    w->status = error_set(w->err, ST_TOO_LARGE, "%s%s has %llu bytes; read the file itself, in %s",
+    w->status = error_set(w->err, ST_TOO_LARGE, "%s%s has %llu bytes; read it where it lies, in %s",
                           store_shelf_words(w->service->store, info->shelf, span_of(info->token)),
                           info->label, (unsigned long long)size, store_name(w->service->store));
   return false;

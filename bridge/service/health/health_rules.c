@@ -249,8 +249,8 @@ static void rule_p95(const struct facts *f, const struct limits *l, struct judge
 static void rule_disk(const struct facts *f, const struct limits *l, struct judgement *j) {
   if (f->disk_free < 0 || f->disk_free >= l->disk_bytes) return;
   say_state(j, HEALTH_WARNING, "Free space there, or lower health.disk_warning",
-            "%.0f MB are free on the outbox's file system (limit %.0f MB)",
-            (double)f->disk_free / 1e6, (double)l->disk_bytes / 1e6);
+            "%.0f MB are free where the outbox lies (limit %.0f MB)", (double)f->disk_free / 1e6,
+            (double)l->disk_bytes / 1e6);
 }
 
 static void rule_redis(const struct facts *f, const struct limits *l, struct judgement *j) {

@@ -26,8 +26,12 @@ static void say_check(struct readiness *r, const char *check, bool ok, const cha
 
 static void check_folders(struct service *s, struct readiness *r) {
   struct error err = {0};
+  bool folders = store_traits(s->store)->at_path;
   bool fine = store_writable(s->store, &err) == ST_OK;
-  say_check(r, "folders", fine, "%s", fine ? "the outbox's folders are writable" : err.text);
+  say_check(r, folders ? "folders" : "outbox", fine, "%s",
+            !fine     ? err.text
+            : folders ? "the outbox's folders are writable"
+                      : "the outbox is writable");
 }
 
 /* Ready for what it is there for, else no rolling update would ever end. */

@@ -73,11 +73,12 @@ static void say_due(struct verify *v) {
     verify_found(v, "keys due", REPORT_OK, "no id waits to be told to Redis");
     return;
   }
-  verify_found(v, "keys due", REPORT_WARNING, "%s in keys-due to be told to Redis",
+  verify_found(v, "keys due", REPORT_WARNING, "%s to be told to Redis",
                counted_text(state.due, "id waits", "ids wait", count));
   verify_next(
-      v, "A running worker tells them once Redis is there; until then its duplicates are known by "
-         "that file");
+      v,
+      "A running worker tells them once Redis is there; until then its duplicates are known from "
+      "that list");
 }
 
 static void say_away(struct verify *v) {
@@ -85,7 +86,8 @@ static void say_away(struct verify *v) {
   struct keys_words words;
   if (v->keys) keys_state(v->keys, &state);
   keys_words(state.error, setting_bool(v->request->settings, SETTING_REDIS_REQUIRED), &words);
-  verify_found(v, "keys", REPORT_FAILED, "%s", v->keys ? words.cause : "keys-due cannot be read");
+  verify_found(v, "keys", REPORT_FAILED, "%s",
+               v->keys ? words.cause : "the ids that are due cannot be read");
   verify_next(v, "%s", words.next);
 }
 

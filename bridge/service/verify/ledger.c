@@ -95,7 +95,7 @@ static bool follow_chain(struct verify *v, struct look *l, struct manifest_name 
     *batch = (struct verify_batch){.settled = at->settled, .written_ms = at->written_ms};
     enum status st = manifest_read(v->s->store, at, &batch->manifest, &err);
     if (st != ST_OK && at->settled) {
-      judged(l, REPORT_WARNING, "Nothing to do: the file goes when the next batch is settled",
+      judged(l, REPORT_WARNING, "Nothing to do: it goes when the next batch is settled",
              "%s; its batch is settled, so that nobody needs it", err.text);
       return false;
     }

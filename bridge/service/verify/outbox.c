@@ -184,8 +184,9 @@ static const struct {
                "Nobody looks at them: move them out of the outbox, or remove them"},
     [TWIN] = {REPORT_WARNING, true, "have the id of another pending entry",
               "One of each is published; the others are removed as duplicates when Redis is there"},
-    [DEAD_TWIN] = {REPORT_WARNING, true, "are dead letters with the id of another one",
-                   "busbridge show ID tells them apart; replay takes the file's name too"},
+    [DEAD_TWIN] =
+        {REPORT_WARNING, true, "are dead letters with the id of another one",
+         "busbridge show ID tells them apart; replay takes what list -o wide calls them, too"},
     [DEAD_TOO] =
         {REPORT_WARNING, true, "are dead letters whose id is pending too",
          "Once that one is published a replay of the dead letter is refused as a duplicate"},

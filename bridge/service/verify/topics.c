@@ -404,7 +404,7 @@ static void say_all(struct topics *t) {
   say_topics(
       t, "pending entries", t->pending,
       "A worker would publish them a second time (which is what replay --force is for); else take "
-      "the file away",
+      "the entry away",
       "%s",
       t->pending->count ? "are published already, and neither Redis nor a manifest tells so"
                         : "none of them would be published a second time");

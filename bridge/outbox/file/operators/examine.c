@@ -265,6 +265,12 @@ static void examine_changes(struct fs_site *s, enum side side, struct examined *
 }
 
 void fs_examine(struct fs_site *s, enum examination which, struct examined *out) {
+  static const char *const checks[] = {[EXAMINE_PLACE] = "outbox",
+                                       [EXAMINE_CHANGES] = "file system",
+                                       [EXAMINE_SECOND] = "typed outbox",
+                                       [EXAMINE_SECOND_CHANGES] = "typed file system"};
+  if (which >= EXAMINE_FURTHER) return;
+  out->check = checks[which];
   switch (which) {
   case EXAMINE_PLACE: examine_place(s, out); return;
   case EXAMINE_CHANGES: examine_changes(s, SIDE_FLAT, out); return;
@@ -274,7 +280,7 @@ void fs_examine(struct fs_site *s, enum examination which, struct examined *out)
       return;
     }
     break;
-  case EXAMINE_SECOND: break;
+  default: break;
   }
   examine_second(s, out);
 }
