@@ -6,9 +6,9 @@
 
 /* The kinds of outbox, by the scheme of outbox.url. To add one: its ops table here, its row in
  * box_kinds of tests/support/box.h. */
-static const struct store_ops *const kinds[] = {&store_file_ops, &store_memory_ops,
-                                                &store_polled_ops, &store_sqlite_ops};
-static const char *const later[] = {"postgresql"};
+static const struct store_ops *const kinds[] = {&store_file_ops,       &store_memory_ops,
+                                                &store_polled_ops,     &store_sqlite_ops,
+                                                &store_postgresql_ops, &store_postgres_ops};
 
 /* Every operation is required: behind the scheme the table holds nothing but functions. */
 static bool complete(const struct store_ops *o) {
@@ -34,14 +34,10 @@ enum status store_kind(const char *url, const struct store_ops **ops, const char
       *address = colon + 1;
       return ST_OK;
     }
-  for (size_t i = 0; i < sizeof later / sizeof *later; i++)
-    if (span_is(scheme, later[i]))
-      return error_set(err, ST_UNSUPPORTED,
-                       "outbox.url: the %s outbox comes later; use file:DIR or sqlite:FILE",
-                       later[i]);
   /* a url may hold a password: only its scheme is shown */
   return error_set(err, ST_INVALID,
-                   "outbox.url: unknown kind of outbox \"%.*s\"; use file:DIR or sqlite:FILE",
+                   "outbox.url: unknown kind of outbox \"%.*s\"; use file:DIR, sqlite:FILE or "
+                   "postgresql://USER@HOST/DATABASE",
                    SPAN_ARGS(scheme));
 }
 

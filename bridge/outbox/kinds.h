@@ -6,7 +6,7 @@
 #include "bridge/outbox/store_ops.h"
 
 /* The kind of a url, each operation of it there, and what comes behind "scheme:" (part of url).
- * ST_INVALID: there is no such kind; ST_UNSUPPORTED: one that comes later. */
+ * ST_INVALID: there is no such kind. */
 MUST_CHECK enum status store_kind(const char *url, const struct store_ops **ops,
                                   const char **address, struct error *err);
 

@@ -81,8 +81,8 @@ struct store_options {
 
 struct store;
 /* outbox.url chooses the kind: "SCHEME:ADDRESS". ST_INVALID: unknown kind, or what is there is no
- * outbox, or typed is, holds or is part of it; ST_UNSUPPORTED: a kind that comes later, or one that
- * has no second intake; ST_NOT_FOUND, ST_DENIED, ST_NO_SPACE: err says what to do. */
+ * outbox, or typed is, holds or is part of it; ST_UNSUPPORTED: one that has no second intake;
+ * ST_NOT_FOUND, ST_DENIED, ST_NO_SPACE: err says what to do. */
 MUST_CHECK enum status store_open(const char *url, const struct store_options *options,
                                   struct store **out, struct error *err);
 void store_close(struct store *s); /* gives the lock back too */

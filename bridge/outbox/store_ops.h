@@ -101,6 +101,7 @@ struct store_ops {
   enum status (*batch_settle)(void *, const struct manifest_name *, struct error *);
   enum status (*batch_remove)(void *, const struct manifest_name *, struct error *);
 };
-extern const struct store_ops store_file_ops, store_memory_ops, store_sqlite_ops, store_polled_ops;
+extern const struct store_ops store_file_ops, store_memory_ops, store_sqlite_ops, store_polled_ops,
+    store_postgresql_ops, store_postgres_ops; /* of the two names that libpq knows */
 
 #endif

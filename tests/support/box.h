@@ -3,8 +3,10 @@
 #define TESTS_SUPPORT_BOX_H
 
 #include "bridge/base/disk/durable.h"
+#include "bridge/outbox/postgres/connection.h"
 #include "bridge/outbox/store.h"
 #include "tests/support/folder.h"
+#include "tests/support/postgres.h"
 #include "tests/support/test.h"
 
 #include <sqlite3.h>
@@ -85,6 +87,54 @@ static inline void box_wait_a_tick(const char *address) {
   usleep(2000); /* times are in milliseconds */
 }
 
+/* As the superuser of the server, which is started when it is needed first and ends with this
+ * program; %s is the schema of that
+ * address. The first number of the answer. */
+static inline int64_t box_in_server(const char *address, const char *sql) {
+  struct pg_address super;
+  struct pg_connection *c;
+  struct pg_answer a;
+  struct error err;
+  char super_address[200], text[400];
+  if (!postgres.port && postgres_begin()) fail_msg("no PostgreSQL server could be started");
+  postgres_address(super_address, sizeof super_address, "postgres", "postgres", "");
+  assert_int_equal(pg_address_parse(super_address, &super, &err), ST_OK);
+  const struct pg_config config = {&super, &clock_system, 300000, 300000, {1, 10, 5}};
+  assert_int_equal(pg_connection_open(&config, &c, &err), ST_OK);
+  snprintf(text, sizeof text, sql, address ? strstr(address, "schema=") + strlen("schema=") : "");
+  if (pg_ask(c, text, NULL, &a, &err) != ST_OK) fail_msg("%s: %s", text, err.text);
+  int64_t n = pg_rows(a.rows) ? pg_number(a.rows, 0, 0) : 0;
+  pg_answer_release(&a);
+  pg_connection_close(c);
+  pg_address_release(&super);
+  return n;
+}
+static inline void box_make_schema(char *address, size_t size) {
+  static unsigned made;
+  char more[80];
+  if (!made) {
+    box_in_server(NULL, "DO $$ BEGIN CREATE ROLE busbridge LOGIN; "
+                        "GRANT CREATE ON DATABASE postgres TO busbridge; END $$");
+    box_in_server(NULL, "ALTER SYSTEM SET fsync = on"); /* a doctor looks at them */
+    box_in_server(NULL, "ALTER SYSTEM SET full_page_writes = on");
+    box_in_server(NULL, "SELECT pg_catalog.pg_reload_conf()::int");
+  }
+  snprintf(more, sizeof more, "?schema=box_%ld_%u", (long)getpid(), ++made);
+  postgres_address(address, size, "busbridge", "postgres", more);
+}
+static inline void box_remove_schema(const char *address) {
+  box_in_server(address, "DROP SCHEMA IF EXISTS %s CASCADE");
+}
+static inline bool box_remove_bare_schema(const char *address) {
+  bool made = box_in_server(address, "SELECT pg_catalog.count(*) FROM pg_catalog.pg_namespace "
+                                     "WHERE nspname = '%s'");
+  box_remove_schema(address);
+  return !made;
+}
+static inline void box_end_lease(const char *address) {
+  box_in_server(address, "UPDATE %s.lane SET token = NULL, lease_until = '-infinity'");
+}
+
 static const struct box_kind box_kinds[] = {
     {"file", box_make_folder, box_remove_folder, box_remove_bare_folder, box_remove_lock_file,
      folder_tick},
@@ -94,7 +144,9 @@ static const struct box_kind box_kinds[] = {
     {"polled", box_make_name, store_memory_forget, box_forget_bare, store_memory_unlock,
      box_wait_a_little},
     {"sqlite", box_make_database, box_remove_database, box_remove_bare_database,
-     box_remove_lock_beside, box_wait_a_tick}};
+     box_remove_lock_beside, box_wait_a_tick},
+    {"postgresql", box_make_schema, box_remove_schema, box_remove_bare_schema, box_end_lease,
+     box_wait_a_little}};
 #define BOX_KINDS (sizeof box_kinds / sizeof *box_kinds)
 
 static inline const struct box_kind *box_kind_of(const char *scheme) {

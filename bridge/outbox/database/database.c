@@ -219,6 +219,9 @@ void db_examine(void *impl, enum examination which, struct examined *out) {
     out->check = "typed outbox";
     out->verdict = EXAMINED_NOT;
     buffer_add_z(&out->text, "there is none");
+  } else if (which == EXAMINE_CHANGES && !d->there) {
+    out->verdict = EXAMINED_NOT;
+    buffer_add_z(&out->text, "there is no outbox in it yet");
   } else {
     d->steps->examine(d->impl, which, out);
   }

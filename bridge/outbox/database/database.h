@@ -7,11 +7,18 @@
 #define BRIDGE_OUTBOX_DATABASE_DATABASE_H
 
 #include "bridge/outbox/database/steps.h"
+#include "bridge/outbox/prepare.h"
 #include "bridge/outbox/store_ops.h"
 
 /* steps->open, and what stands above it. *out is for the operations below. */
 enum status db_open(const struct db_steps *steps, const char *address,
                     const struct store_options *options, void **out, struct error *err);
+
+/* For the kinds' prepare, by was, known and fresh of p. ST_OK: the tables are made, or brought to
+ * p->known, or there is nothing to do; ST_UNSUPPORTED, ST_EXISTS, ST_NOT_FOUND as prepare.h has
+ * them. database: by what people know it. */
+MUST_CHECK enum status db_judge_version(const char *database, const struct store_preparation *p,
+                                        struct error *err);
 
 /* clang-format off */
 #define DATABASE_TRAITS {.label = "row", .lasts = true, .watches = true, .order = ORDER_OF_COMING, .counts = false, .keeps_sent = false}

@@ -155,11 +155,12 @@ static void read_owner(struct span text, struct store_owner *out) {
 
 bool pg_owner(void *impl, struct store_owner *out) {
   struct pg_answer a;
+  struct error err = {0};
   enum status st = pg_step(impl, SIDE_READING,
                            "SELECT owner, claimed_at FROM @lane WHERE lane {=} 0 AND token IS NOT "
                            "NULL AND lease_until {>=} ^clock_timestamp()",
-                           NULL, &a, NULL);
-  if (st != ST_OK) return true; /* it cannot be told */
+                           NULL, &a, &err);
+  if (st != ST_OK) return err.cause != PG_NOT_MIGRATED; /* else it cannot be told */
   bool owned = pg_rows(a.rows);
   if (owned) read_owner(pg_span(a.rows, 0, 0), out);
   if (owned) out->since_us = pg_time_us(a.rows, 0, 1);

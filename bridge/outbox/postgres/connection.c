@@ -230,6 +230,7 @@ struct question {
   const struct pg_args *args;
   pg_each_fn each; /* NULL: the whole answer at once */
   void *ctx;
+  bool script;      /* statements one behind the other, without arguments */
   bool given, full; /* a row was given; each wants no more */
 };
 
@@ -239,8 +240,10 @@ static enum status send_all(struct pg_connection *c, const struct question *q, i
   static const int binary[PG_ARGS_MOST] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
   const struct pg_args *a = q->args ? q->args : &none;
   c->warned = false;
-  if (!PQsendQueryParams(c->pg, q->sql, a->count, a->types, a->values, a->lengths, binary, 1))
-    return cut_off(c, PQerrorMessage(c->pg), err);
+  int sent = q->script ? PQsendQuery(c->pg, q->sql)
+                       : PQsendQueryParams(c->pg, q->sql, a->count, a->types, a->values, a->lengths,
+                                           binary, 1);
+  if (!sent) return cut_off(c, PQerrorMessage(c->pg), err);
   if (q->each && !PQsetSingleRowMode(c->pg)) return cut_off(c, "rows come at once", err);
   int left;
   while ((left = PQflush(c->pg)) > 0) {
@@ -342,6 +345,20 @@ enum status pg_ask_each(struct pg_connection *c, const char *sql, const struct p
   struct error why;
   mutex_lock(&c->lock);
   enum status st = ask(c, &q, &end, &why);
+  mutex_unlock(&c->lock);
+  PQclear(end);
+  if (err && st != ST_OK) *err = why;
+  return st;
+}
+
+enum status pg_run_script(struct pg_connection *c, const char *sql, struct error *err) {
+  struct question q = {.sql = sql, .script = true};
+  PGresult *end = NULL;
+  struct error why;
+  mutex_lock(&c->lock);
+  enum status st = meet(c, &why);
+  if (st == ST_OK) st = once(c, &q, &end, &why);
+  if (st != ST_OK && c->pg) part(c, &why); /* it may stand within a transaction */
   mutex_unlock(&c->lock);
   PQclear(end);
   if (err && st != ST_OK) *err = why;

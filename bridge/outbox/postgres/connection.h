@@ -53,6 +53,9 @@ typedef bool (*pg_each_fn)(void *ctx, const struct pg_result *row);
 MUST_CHECK enum status pg_ask_each(struct pg_connection *c, const char *sql,
                                    const struct pg_args *args, pg_each_fn each, void *ctx,
                                    struct error *err);
+/* Statements one behind the other, sent once, until one is refused: a transaction that they begin
+ * and do not end is undone. */
+MUST_CHECK enum status pg_run_script(struct pg_connection *c, const char *sql, struct error *err);
 /* How often it connected so far. Another number than before: whatever was known of the database is
  * to be looked at again. Through a pooler the server may be another one all the same. */
 uint64_t pg_connections(struct pg_connection *c);

@@ -11,6 +11,7 @@
 
 #include "bridge/outbox/database/steps.h"
 #include "bridge/outbox/postgres/connection.h"
+#include "bridge/outbox/prepare.h"
 
 #define PG_MIGRATION 1 /* the newest of schemas/sql/postgres */
 #define PG_LEASE_MS 10000
@@ -30,6 +31,13 @@ struct postgres {
   char appended[104], mark[37];
   struct buffer appended_text;
 };
+
+/* steps.c. It connects when the first step is taken. */
+MUST_CHECK enum status pg_new(const char *address, const struct clock *clock, struct postgres **out,
+                              struct error *err);
+void pg_close(void *);
+/* prepare.c: of prepare.h */
+enum status pg_prepare(const char *address, struct store_preparation *p, struct error *err);
 
 /* One of one side. answer may be NULL. */
 MUST_CHECK enum status pg_step(struct postgres *p, enum db_side side, const char *sql,

@@ -4,7 +4,7 @@
 
 #include "bridge/outbox/postgres/postgres.h"
 
-static void pg_close(void *impl) {
+void pg_close(void *impl) {
   struct postgres *p = impl;
   if (p->sides[SIDE_WRITING]) pg_release(p);
   if (p->stands_by) pg_stand_down(p);
@@ -44,15 +44,27 @@ static enum status connect_sides(struct postgres *p, struct error *err) {
   return st;
 }
 
-static enum status pg_open(const char *address, const struct store_options *options, void **impl,
-                           struct error *err) {
+enum status pg_new(const char *address, const struct clock *clock, struct postgres **out,
+                   struct error *err) {
   struct postgres *p = calloc(1, sizeof *p);
-  struct db_identity who;
   if (!p) return error_set(err, ST_NO_MEMORY, "no memory for an outbox");
-  p->clock = options->clock;
+  p->clock = clock;
   enum status st = pg_address_parse(address, &p->address, err);
   if (st == ST_OK) st = connect_sides(p, err);
-  if (st == ST_OK) st = pg_identify(p, &who, err);
+  if (st == ST_OK)
+    *out = p;
+  else
+    pg_close(p);
+  return st;
+}
+
+static enum status pg_open(const char *address, const struct store_options *options, void **impl,
+                           struct error *err) {
+  struct postgres *p;
+  struct db_identity who;
+  enum status st = pg_new(address, options->clock, &p, err);
+  if (st != ST_OK) return st;
+  st = pg_identify(p, &who, err);
   if (st == ST_OK && options->create && !who.there)
     st = error_set(err, ST_NOT_FOUND,
                    "there are no tables of an outbox in schema %s of %s; run busbridge outbox init",

@@ -35,11 +35,14 @@ enum status pg_text_replace(void *impl, const char *name, struct span text, stru
   return change(p, EITHER(REPLACE), &args, lasts(name), NULL, err);
 }
 
+/* A text that was made empty has a part of no bytes, whose place the first one takes. */
 #define APPEND                                                                                     \
-  ", put AS (INSERT INTO @text (name, part, mark, bytes) SELECT $2, COALESCE((SELECT "             \
+  ", put AS (INSERT INTO @text AS t (name, part, mark, bytes) SELECT $2, COALESCE((SELECT "        \
   "^max(part {+} ^octet_length(bytes)) FROM @text WHERE name {=} $2), 0), $4, $3 FROM mine "       \
   "WHERE ^octet_length($3) {>} 0 AND NOT EXISTS (SELECT FROM @text WHERE name {=} $2 "             \
-  "AND mark {=} $4)) SELECT " COUNT_MINE
+  "AND mark {=} $4) "                                                                              \
+  "ON CONFLICT (name, part) DO UPDATE SET bytes = EXCLUDED.bytes, mark = EXCLUDED.mark "           \
+  "WHERE ^octet_length(t.bytes) {=} 0) SELECT " COUNT_MINE
 
 enum status pg_text_append(void *impl, const char *name, struct span text, struct error *err) {
   struct postgres *p = impl;

@@ -53,11 +53,6 @@ static void examine_place(struct sq *s, struct examined *out) {
 static void examine_changes(struct sq *s, struct examined *out) {
   sqlite3 *db = NULL;
   struct error err = {0};
-  if (!s->there) {
-    out->verdict = EXAMINED_NOT;
-    buffer_add_z(&out->text, "there is no outbox in it yet");
-    return;
-  }
   enum status st = sq_open_file(s->path, SQLITE_OPEN_READWRITE, &db, &err);
   if (st == ST_OK)
     st = sq_exec(

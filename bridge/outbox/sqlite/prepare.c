@@ -1,5 +1,6 @@
 /* The tables are made, or brought to this program's version: numbered scripts, each once.
  * One thread; a crash leaves all of it, or nothing. */
+#include "bridge/outbox/database/database.h"
 #include "bridge/outbox/sqlite/sqlite.h"
 
 #include <errno.h>
@@ -32,27 +33,6 @@ static void write_steps(struct store_preparation *p, bool missing) {
   if (p->was < SQLITE_KNOWN) buffer_add_z(&p->steps, "COMMIT;\n");
 }
 
-static enum status judge(const char *path, struct store_preparation *p, struct error *err) {
-  if (p->was > SQLITE_KNOWN)
-    return error_set(
-        err, ST_UNSUPPORTED,
-        "the outbox in %s is of version %u, made by a newer program; this one knows %d", path,
-        p->was, SQLITE_KNOWN);
-  if (p->fresh && p->was && p->was < SQLITE_KNOWN)
-    return error_set(
-        err, ST_EXISTS,
-        "there is an outbox of version %u in %s; bring it to %d with: busbridge outbox "
-        "migrate",
-        p->was, path, SQLITE_KNOWN);
-  if (!p->fresh && !p->was)
-    return error_set(
-        err, ST_NOT_FOUND,
-        "there is no outbox in the database %s; make its tables with: busbridge outbox "
-        "init",
-        path);
-  return ST_OK;
-}
-
 /* Nobody makes them at the same moment, and nobody is at work on older ones. */
 static enum status carry_out(sqlite3 *db, const char *path, struct store_preparation *p,
                              struct error *err) {
@@ -69,7 +49,7 @@ static enum status carry_out(sqlite3 *db, const char *path, struct store_prepara
 static enum status prepare_in(sqlite3 *db, const char *path, bool missing,
                               struct store_preparation *p, struct error *err) {
   enum status st = db ? sq_version(db, path, &p->was, err) : ST_OK;
-  if (st == ST_OK) st = judge(path, p, err);
+  if (st == ST_OK) st = db_judge_version(path, p, err);
   if (st != ST_OK) return st;
   p->is = p->known = SQLITE_KNOWN;
   write_steps(p, missing);
