@@ -66,8 +66,10 @@ struct command {
   X(flush)                                                                                         \
   X(list)                                                                                          \
   X(show)                                                                                          \
+  X(edit)                                                                                          \
   X(replay)                                                                                        \
   X(purge)                                                                                         \
+  X(import)                                                                                        \
   X(pause)                                                                                         \
   X(resume)                                                                                        \
   X(health)                                                                                        \

@@ -152,7 +152,7 @@ static int export_and_go(struct bulk_going *g, bool resumed) {
   if (code != CODE_OK || !b->export_file) return code != CODE_OK ? code : go(g);
   enum status st = bulk_export(g, b->export_file, &err);
   if (st == ST_OK) {
-    note(b->admin, "exported to %s", b->export_file);
+    if (strcmp(b->export_file, "-") != 0) note(b->admin, "exported to %s", b->export_file);
     return go(g);
   }
   if (!resumed) bulk_give_up(g);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 struct copy {
+  struct admin *admin; /* where it goes to standard output; else NULL */
   int folder, fd;
   char name[NAME_MAX + 1];
 };
@@ -47,6 +48,14 @@ static void copy_close(struct copy *c, bool whole) {
   if (c->folder >= 0) close(c->folder);
 }
 
+/* What could not be written there is said by admin_flush. */
+static enum status print_lines(struct copy *c, struct span lines, struct error *err) {
+  buffer_add(&c->admin->out, lines);
+  return admin_flush(c->admin) == CODE_OK
+             ? ST_OK
+             : error_set(err, ST_IO, "standard output does not take the copy");
+}
+
 static enum status write_lines(struct bulk_going *g, struct copy *c, struct error *err) {
   uint32_t list = answer_node(&g->doc, 0, "entries"), node = JSON_NONE;
   struct buffer lines = {0};
@@ -55,7 +64,9 @@ static enum status write_lines(struct bulk_going *g, struct copy *c, struct erro
     buffer_add_char(&lines, '\n');
   }
   enum status st = buffer_status(&lines, err);
-  if (st == ST_OK && lines.len > 0) st = durable_append_sync(c->fd, buffer_span(&lines), err);
+  if (st == ST_OK && lines.len > 0)
+    st = c->admin ? print_lines(c, buffer_span(&lines), err)
+                  : durable_append_sync(c->fd, buffer_span(&lines), err);
   if (st != ST_OK) error_prefix(err, "nothing was purged; --export %s", c->name);
   buffer_release(&lines);
   return st;
@@ -81,6 +92,10 @@ static enum status copy_all(struct bulk_going *g, struct copy *c, struct error *
 
 enum status bulk_export(struct bulk_going *g, const char *path, struct error *err) {
   struct copy c = {.folder = -1, .fd = -1};
+  if (strcmp(path, "-") == 0) {
+    c.admin = g->bulk->admin;
+    return copy_all(g, &c, err);
+  }
   enum status st = copy_open(&c, path, err);
   if (st == ST_OK) st = copy_all(g, &c, err);
   if (st == ST_OK) st = durable_sync_folder(c.folder, err);

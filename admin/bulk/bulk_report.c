@@ -84,7 +84,7 @@ static void print_summary(struct bulk_going *g) {
                {"failed", "failed"},
                {"vanished", "no dead letters any more"}};
   char a[NUMBER_TEXT], b[NUMBER_TEXT];
-  struct buffer *out = &g->bulk->admin->out;
+  struct buffer line = {0}, *out = &line;
   buffer_printf(out, "%s %s of %s", g->bulk->purge ? "Purged" : "Replayed",
                 number_text(bulk_count(g, bulk_verb(g->bulk, true)), a),
                 number_text(bulk_count(g, "total"), b));
@@ -95,7 +95,11 @@ static void print_summary(struct bulk_going *g) {
     buffer_printf(out, "%s %s %s", first ? ":" : ",", number_text(n, a), parts[i].words);
     first = false;
   }
-  buffer_add_char(out, '\n');
+  if (g->bulk->export_file && strcmp(g->bulk->export_file, "-") == 0)
+    note(g->bulk->admin, "%s", buffer_z(out));
+  else
+    buffer_printf(&g->bulk->admin->out, "%s\n", buffer_z(out));
+  buffer_release(&line);
 }
 
 int bulk_conclude(struct bulk_going *g) {

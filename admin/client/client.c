@@ -8,6 +8,7 @@
 #include "bridge/base/text/escape.h"
 #include "bridge/http/http.h"
 #include "bridge/outbox/store.h"
+#include "bridge/service/bulk/import.h"
 #include "bridge/service/process/home.h"
 
 #include <inttypes.h>
@@ -265,6 +266,28 @@ enum status client_replay(struct client *c, const struct replay_request *r, stru
   path(c, "/v1/replay?force=%d&id=", r->force);
   percent_write(&c->path, span_of(r->id));
   return ask_worker(c, "POST", ANSWER_MS, json, err);
+}
+
+enum status client_amend(struct client *c, const struct amend_request *r, struct buffer *json,
+                         struct error *err) {
+  enum status st = check_id(r->id, err);
+  if (st != ST_OK) return st;
+  if (c->service) return service_amend(c->service, r, json, err);
+  path(c, "/v1/entries/");
+  percent_write(&c->path, span_of(name_in(r->id)));
+  buffer_printf(&c->path, "/payload?force=%d", r->force);
+  if (strchr(r->id, '/')) {
+    buffer_add_z(&c->path, "&file=");
+    percent_write(&c->path, span_of(r->id));
+  }
+  return send(c, "POST", r->payload, LISTING_MS, json, err);
+}
+
+enum status client_import(struct client *c, struct span lines, struct buffer *json,
+                          struct error *err) {
+  if (c->service) return service_import(c->service, lines, &c->admin->caller, json, err);
+  path(c, "/v1/import");
+  return send(c, "POST", lines, LISTING_MS, json, err);
 }
 
 static const char *bulk_path(bool purge) {

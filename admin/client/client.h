@@ -33,6 +33,11 @@ MUST_CHECK enum status client_show(struct client *c, const struct show_request *
                                    struct buffer *out, struct error *err);
 MUST_CHECK enum status client_replay(struct client *c, const struct replay_request *r,
                                      struct buffer *json, struct error *err);
+MUST_CHECK enum status client_amend(struct client *c, const struct amend_request *r,
+                                    struct buffer *json, struct error *err);
+/* Lines of a copy; a worker takes 8 MiB of them. */
+MUST_CHECK enum status client_import(struct client *c, struct span lines, struct buffer *json,
+                                     struct error *err);
 MUST_CHECK enum status client_bulk_freeze(struct client *c, const struct bulk_request *r,
                                           struct buffer *json, struct error *err);
 MUST_CHECK enum status client_bulk_step(struct client *c, bool purge, uint64_t selection,

@@ -7,8 +7,8 @@ static int run_purge(struct admin *a, const struct command *self, int argc, char
   const struct option_row rows[] = {
       SELECTING_ROWS(&b.given),
       BULK_ROWS(&b),
-      {"export", 0, OPTION_TEXT, &b.export_file, "FILE",
-       "first a copy of them, one JSON object a line, in a new file"},
+      {"export", 0, OPTION_TEXT, &b.export_file, "FILE|-",
+       "first a copy of them, one JSON object a line, in a new file or on standard output"},
   };
   int words, code;
   if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 1 << 20, &words,

@@ -2,6 +2,7 @@
  * admin/bulk.
  * The command's one thread; a crash leaves each dead letter where it was or pending. */
 #include "admin/bulk/bulk.h"
+#include "admin/input/payload.h"
 #include "admin/output/output.h"
 #include "bridge/base/text/words.h"
 
@@ -72,12 +73,51 @@ static bool is_few(const struct bulk *b, int count, char **ids) {
   return plain && count > 0 && count <= FEW && memcmp(&b->given, &none, sizeof none) == 0;
 }
 
+/* ---- with another payload ---- */
+
+static enum status give_payload(struct replaying *r, const char *id, const char *what,
+                                struct error *err) {
+  struct buffer payload = {0}, answer = {0}, reason = {0}, error = {0};
+  struct json_doc doc = {0};
+  enum status st = payload_read(r->admin, what, &payload, err);
+  struct amend_request request = {
+      .id = id, .payload = span_trim(buffer_span(&payload)), .by = &r->admin->caller};
+  if (st == ST_OK) st = client_amend(r->client, &request, &answer, err);
+  if (st == ST_OK) st = answer_scan(&doc, buffer_span(&answer), err);
+  if (st == ST_OK && !answer_bool(&doc, 0, "fits")) {
+    answer_text(&doc, 0, "reason", &reason);
+    answer_text(&doc, 0, "error", &error);
+    st = error_set(err, ST_UNSUPPORTED, "With this payload it would die again: %s: %s",
+                   buffer_z(&reason), buffer_z(&error));
+  }
+  json_doc_release(&doc);
+  buffer_release(&payload);
+  buffer_release(&answer);
+  buffer_release(&reason);
+  buffer_release(&error);
+  return st;
+}
+
+/* Of one alone, which is changed first: then it is a dead letter that fits. */
+static int replay_with(struct replaying *r, const char *payload, int count, char **ids) {
+  struct error err = {0};
+  enum status st = client_open(r->admin, SERVICE_CHANGE, &r->client, &err);
+  if (st == ST_NOT_FOUND) err.status = ST_IO;
+  if (st == ST_OK) st = give_payload(r, ids[0], payload, &err);
+  int code = st == ST_OK ? replay(r, count, ids) : fail(r->admin, &err);
+  client_close(r->client);
+  return code;
+}
+
 static int run_replay(struct admin *a, const struct command *self, int argc, char **argv) {
   struct bulk b = {.admin = a, .command = self, .format = "table"};
+  const char *payload = NULL;
   const struct option_row rows[] = {
       SELECTING_ROWS(&b.given),
       {"force", 'f', OPTION_FLAG, &b.force, NULL,
        "publish again what is in Kafka already; of a single ID also a pending entry"},
+      {"payload", 0, OPTION_ONCE, &payload, "FILE|JSON|-",
+       "of a single ID: with this payload instead, if it fits then"},
       BULK_ROWS(&b),
   };
   struct error err = {0};
@@ -85,9 +125,14 @@ static int run_replay(struct admin *a, const struct command *self, int argc, cha
   if (!options_take(a, self, rows, sizeof rows / sizeof *rows, argc, argv, 0, 1 << 20, &words,
                     &code))
     return code;
+  if (payload && (words != 1 || strcmp(argv[0], "-") == 0 || !is_few(&b, words, argv))) {
+    complain(a, "--payload goes with a single ID; see: busbridge replay --help");
+    return CODE_USAGE;
+  }
   if (!is_few(&b, words, argv)) return bulk_run(&b, words, argv);
   if (!admin_settings(a, &err)) return fail(a, &err);
   struct replaying r = {.admin = a, .force = b.force, .json = strcmp(b.format, "json") == 0};
+  if (payload) return replay_with(&r, payload, words, argv);
   enum status st = client_open(a, SERVICE_CHANGE, &r.client, &err);
   if (st == ST_NOT_FOUND) err.status = ST_IO;
   code = st == ST_OK ? replay(&r, words, argv) : fail(a, &err);
@@ -107,6 +152,7 @@ const struct command command_replay = {
         "reason\n"
         "  busbridge replay --reason schema_mismatch --name 'plot.*' --rate 200\n"
         "  busbridge list --type dlq -o name | busbridge replay - ids from standard input\n"
+        "  busbridge replay 3f2b --payload '{\"score\": 1.5}'       with what is right, where there is no editor\n"
         "  busbridge replay --resume 3                            go on after Ctrl-C\n",
     .description =
         "An ID is one of a dead letter, its beginning, or the stem of its file (from standard "

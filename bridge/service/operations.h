@@ -12,8 +12,8 @@
 /* The values of the labels: an operation that is new, or an entry's end, comes here too. */
 #define EVENT_RESULTS "published", "duplicate", "retried", "dead", "vanished"
 #define COMMAND_WORDS                                                                              \
-  "config", "flush", "health", "list", "metrics", "pause", "purge", "replay", "resume", "show",    \
-      "topics"
+  "config", "edit", "flush", "health", "import", "list", "metrics", "pause", "purge", "replay",    \
+      "resume", "show", "topics"
 /* series.c: those of counters with labels, at 0. */
 void service_begin_series(struct service *s);
 void service_begin_schemas(struct service *s, const struct catalog *catalog); /* of each event */

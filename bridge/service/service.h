@@ -145,6 +145,19 @@ struct replay_request {
 MUST_CHECK enum status service_replay(struct service *s, const struct replay_request *request,
                                       struct buffer *json, struct error *err);
 
+struct amend_request {
+  const char *id;      /* of a dead letter, as for replay */
+  struct span payload; /* of one that is not JSON: what is to stand in place of its bytes */
+  bool force;          /* although it would die again */
+  const struct caller *by;
+};
+/* A dead letter's payload becomes another, if it fits then; the audit keeps what differs.
+ * {"version":1,"id","name","file","changed":bool,"fits":bool,"reason":..|null,"error":..|null,"remedy":..|null}
+ * changed false: it did not fit, or is the same. ST_INVALID: not a JSON object, or it cannot be
+ * rewritten; else as service_replay. */
+MUST_CHECK enum status service_amend(struct service *s, const struct amend_request *request,
+                                     struct buffer *json, struct error *err);
+
 struct pause_request {
   const char *reason; /* NULL: not told */
   const struct caller *by;

@@ -1,6 +1,7 @@
 /* Replays and purges of many: frozen, gone through step by step, looked at, given up.
  * A thread of each connection; a crash leaves what bulk/frozen_selection.h says. */
 #include "bridge/service/bulk/bulk.h"
+#include "bridge/service/bulk/import.h"
 #include "worker/control/control_call.h"
 
 static enum status answer_freeze(const struct call *call, bool purge, struct answer *answer,
@@ -84,4 +85,8 @@ enum status answer_purge_entries(const struct call *call, struct answer *answer,
   return st == ST_OK ? service_bulk_entries(call->service, call->id, from ? from : "", limit,
                                             &answer->body, err)
                      : st;
+}
+
+enum status answer_import(const struct call *call, struct answer *answer, struct error *err) {
+  return service_import(call->service, call->body, call->caller, &answer->body, err);
 }

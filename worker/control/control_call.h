@@ -78,6 +78,7 @@ ANSWER(entries); /* control_entries.c */
 ANSWER(dead);
 ANSWER(entry);
 ANSWER(entry_raw);
+ANSWER(entry_payload);
 ANSWER(replay); /* control_bulk.c */
 ANSWER(replay_step);
 ANSWER(replay_progress);
@@ -89,6 +90,7 @@ ANSWER(purge_progress);
 ANSWER(purge_list);
 ANSWER(purge_cancel);
 ANSWER(purge_entries);
+ANSWER(import);
 ANSWER(flush); /* control_flush.c */
 ANSWER(flush_progress);
 ANSWER(flush_cancel);

@@ -46,3 +46,12 @@ enum status answer_entry_raw(const struct call *call, struct answer *answer, str
   answer->type = "application/octet-stream";
   return answer_show(call, true, answer, err);
 }
+
+enum status answer_entry_payload(const struct call *call, struct answer *answer,
+                                 struct error *err) {
+  const char *file = call_value(call, "file");
+  struct amend_request request = {
+      .id = file ? file : call->name, .payload = span_trim(call->body), .by = call->caller};
+  enum status st = call_flag(call, "force", &request.force, err);
+  return st == ST_OK ? service_amend(call->service, &request, &answer->body, err) : st;
+}

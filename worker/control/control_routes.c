@@ -5,7 +5,7 @@
 #include "bridge/base/text/words.h"
 
 #define JSON_TYPE "application/json"
-#define ROUTE_BODY 1   /* takes a request body: ids */
+#define ROUTE_BODY 1   /* takes a request body: ids, a payload, copies */
 #define ROUTE_RIGHTS 2 /* a question too private for everyone on the network: it shows payloads */
 #define ROUTE_WALK 4   /* may read every file there is */
 
@@ -24,6 +24,8 @@ static const struct row {
     {"GET", "/v1/entries/{name}", answer_entry, SELECTION_TYPE " file", ROUTE_RIGHTS | ROUTE_WALK},
     {"GET", "/v1/entries/{name}/raw", answer_entry_raw, SELECTION_TYPE " file",
      ROUTE_RIGHTS | ROUTE_WALK},
+    {"POST", "/v1/entries/{name}/payload", answer_entry_payload, "file force", ROUTE_BODY},
+    {"POST", "/v1/import", answer_import, "", ROUTE_BODY},
     {"POST", "/v1/flush", answer_flush, "limit dry_run", 0},
     {"GET", "/v1/flush/{id}", answer_flush_progress, "", 0},
     {"DELETE", "/v1/flush/{id}", answer_flush_cancel, "", 0},

@@ -98,6 +98,53 @@ static enum status write_raw(struct export *e, const char *file, bool *first, bo
   return ST_OK;
 }
 
+/* ---- what its bytes do not say ---- */
+
+/* As a kind that keeps a text of it would have it. */
+static void write_notes(const struct entry_info *info, struct buffer *out) {
+  bool first = true;
+  buffer_add_char(out, '{');
+  member_text(out, &first, "id", info->id);
+  member_text(out, &first, "name", info->name);
+  json_write_key(out, &first, "payload");
+  buffer_add_z(out, "{}");
+  member_time(out, &first, "created_at",
+              info->created_us != TIME_NONE ? info->created_us : info->arrived_us);
+  member_int(out, &first, "attempts", info->attempts);
+  member_text_or_null(out, &first, "last_error", info->last_error);
+  member_time(out, &first, "failed_at", info->failed_us);
+  member_text(out, &first, "status", SPAN("dlq"));
+  member_text(out, &first, "storage_key", info->storage_key);
+  member_text_or_null(out, &first, "reason", info->reason);
+  member_text_or_null(out, &first, "topic", info->topic);
+  member_time(out, &first, "first_failed_at", info->first_failed_us);
+  buffer_add_char(out, '}');
+}
+
+struct beside {
+  struct buffer notes, key;
+};
+
+static bool look_beside(void *ctx, const struct entry_info *info) {
+  struct beside *b = ctx;
+  if (info->event && !info->event->lifted) buffer_add(&b->key, info->event->subject);
+  write_notes(info, &b->notes);
+  return false;
+}
+
+/* What an entry is ordered by may stand in no text, and of bytes a kind may keep no text at all. */
+static enum status write_whole(struct export *e, const char *file, bool *first, struct error *err) {
+  struct beside b = {{0}, {0}};
+  enum status st = store_look(e->s->store, SHELF_DEAD, file, look_beside, &b, err);
+  if (st == ST_NOT_FOUND) st = ST_OK;
+  if (st == ST_OK && !e->bytes.len) buffer_add(&e->bytes, buffer_span(&b.notes));
+  if (st == ST_OK) write_text(e, first);
+  if (st == ST_OK && b.key.len) member_text(e->json, first, "key", buffer_span(&b.key));
+  buffer_release(&b.notes);
+  buffer_release(&b.key);
+  return st;
+}
+
 /* Some tokens tell their shelf themselves. */
 static enum status too_large(const struct store *s, struct span token, struct error *err) {
   const char *words = store_shelf_words(s, SHELF_DEAD, token);
@@ -119,8 +166,8 @@ static enum status write_element(struct export *e, const char *file, bool *more,
     if (size > WHOLE_MAX) return too_large(e->s->store, span_of(file), err);
   }
   begin_element(e, file, &first);
-  if (!e->offset) write_text(e, &first);
-  enum status st = write_raw(e, file, &first, more, err);
+  enum status st = e->offset ? ST_OK : write_whole(e, file, &first, err);
+  if (st == ST_OK) st = write_raw(e, file, &first, more, err);
   buffer_add_char(e->json, '}');
   return st;
 }
