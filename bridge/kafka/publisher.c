@@ -66,9 +66,21 @@ void publisher_abandon(struct publisher *p) {
     rd_kafka_purge(p->handle.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
 }
 
+/* librdkafka (to 2.16) aborts the process where it is destroyed while it tells the coordinator of a
+ * new partition of an open transaction: a broker's thread then counts that request as answered
+ * before the main thread has counted it as sent. Once an abort has begun it tells of none. What the
+ * answer is does not matter, and where commit was called all partitions are known. */
+static void leave_transaction(struct publisher *p) {
+  enum { LEAVE_MS = 1000 };
+  if (!p->open || p->committing) return;
+  rd_kafka_error_t *e = rd_kafka_abort_transaction(p->handle.rk, LEAVE_MS);
+  if (e) rd_kafka_error_destroy(e);
+}
+
 void publisher_close(struct publisher *p) {
   if (!p) return;
   publisher_abandon(p);
+  leave_transaction(p);
   if (p->queue) rd_kafka_queue_destroy(p->queue);
   for (size_t i = 0; i < p->topic_count; i++) rd_kafka_topic_destroy(p->topics[i]);
   free(p->topics);
