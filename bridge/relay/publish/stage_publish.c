@@ -43,12 +43,15 @@ static bool must_stop(struct relay *r, bool *too_late) {
   return stopping;
 }
 
+/* What a transaction that could not go on left in flight is given up with its producer: nobody will
+ * report it. */
 static bool finished(struct publishing *p) {
   bool too_late;
   if (!must_stop(p->relay, &too_late)) return false;
   give_back_unsent(p);
   push_done(p);
-  return too_late || !p->publisher || publisher_in_flight(p->publisher) == 0;
+  if (too_late || !p->publisher) return true;
+  return p->renew || publisher_in_flight(p->publisher) == 0;
 }
 
 /* The round of at_least_once. */
