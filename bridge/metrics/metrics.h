@@ -67,6 +67,15 @@ enum metric_kind {
     "Bytes that the worker may still write where the outbox lies")                                 \
   X(AVAIL_INODES, "outbox_filesystem_avail_inodes", GAUGE, "", "",                                 \
     "Files that it may still make there")                                                          \
+  X(STEP, "outbox_step_duration_seconds", SECONDS, "step", "",                                     \
+    "How long a database took for a step: poll, read, sweep, list (of a batch), settle")           \
+  X(DEAD_ROWS, "outbox_dead_rows", GAUGE, "", "",                                                  \
+    "Rows that PostgreSQL has yet to take out of the table outbox, about")                         \
+  X(LEASE, "outbox_lease_renewed_timestamp_seconds", GAUGE, "", "",                                \
+    "When PostgreSQL last granted the lease of the outbox")                                        \
+  X(CONNECTED, "outbox_connected", GAUGE, "", "",                                                  \
+    "1 while PostgreSQL answered the last step, else 0")                                           \
+  X(CONNECTS, "outbox_connects_total", MIRROR, "", "", "Connections made to PostgreSQL")           \
   X(STANDBY, "standby", GAUGE, "", "",                                                             \
     "1 while the worker waits for an outbox that another one holds, else 0")                       \
   X(BUILD, "build_info", GAUGE, "version", "librdkafka", "1, with what runs")                      \

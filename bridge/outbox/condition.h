@@ -54,6 +54,22 @@ void store_space(const struct store *s, struct store_space *out);
 /* May entries be made and moved? Cheap. */
 MUST_CHECK enum status store_writable(const struct store *s, struct error *err);
 
+/* ---- of a kind that takes steps in a database (traits.steps) ---- */
+
+/* Is there anything new, a page of entries, late ones, the record of a batch, a chain settled. */
+enum store_step { STEP_POLL, STEP_READ, STEP_SWEEP, STEP_LIST, STEP_SETTLE, STORE_STEPS };
+const char *store_step_word(enum store_step step);
+struct store_vitals {
+  uint64_t connects; /* how often it connected to a server, 0: there is none, or not yet */
+  bool served;       /* it has a server; connected tells whether that was there at the last step */
+  bool connected;
+  int64_t claimed_us; /* when it was last granted that the outbox is ours for a while (a lease);
+                         TIME_NONE: there is no such thing */
+  int64_t dead_rows;  /* that the database has yet to take out of its table, about; -1: not known */
+};
+/* Never waits for the database. */
+void store_vitals(const struct store *s, struct store_vitals *out);
+
 /* What a doctor asks, beside its owner too, of a handle that only inspects. Nothing stays of it. */
 enum examination {
   EXAMINE_PLACE,   /* may all of it be changed, and does it lie where entries can be moved? */

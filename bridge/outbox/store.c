@@ -9,13 +9,6 @@
 #include <errno.h>
 #include <stddef.h>
 
-struct store {
-  const struct store_ops *ops;
-  void *impl;
-  bool create, locked, begun, due;
-  char *url, *name;
-};
-
 /* A path may look like a URL, and holds no secret. NULL: no memory. */
 static char *name_of(const struct store_ops *ops, const char *address) {
   struct buffer shown = {0};

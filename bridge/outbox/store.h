@@ -58,6 +58,9 @@ struct store_config {
    * too often; it is handed out unparsed with REASON_CRASHES_WORKER. */
   bool (*may_parse)(void *ctx, const char *token);
   void *parse_ctx;
+  /* May be NULL. Told on any thread how long a step took (traits.steps). */
+  void (*took)(void *ctx, enum store_step step, int64_t us);
+  void *took_ctx;
   /* May be NULL. Told on any thread of a dead letter that was replayed or purged: its event name,
    * its reason's word. */
   void (*dead_left)(void *ctx, struct span name, struct span reason);
@@ -106,6 +109,7 @@ struct store_traits {
   bool keeps_sent;   /* keep_sent is followed; else store_begin refuses it */
   bool at_path;      /* its address is the path of a place that is the outbox (store_path) */
   bool lasts;        /* it is there when its process has ended */
+  bool steps;        /* it takes steps in a database, whose times are told (condition.h) */
   const char *label; /* what a label is, as a field of the log: "row" */
 };
 const struct store_traits *store_traits(const struct store *s);

@@ -10,11 +10,20 @@
 struct manifest; /* manifest.h: the journal of batches */
 struct manifest_name;
 
+struct store { /* store.c, vitals.c */
+  const struct store_ops *ops;
+  void *impl;
+  bool create, locked, begun, due;
+  char *url, *name;
+};
+
 struct store_ops {
   const char *scheme; /* of outbox.url: "memory" */
   struct store_traits traits;
   /* May be NULL, and then a pid is all that is known of who owns it. */
   bool (*owner)(const void *, struct store_owner *);
+  /* May be NULL, and then nothing is known. */
+  void (*vitals)(const void *, struct store_vitals *);
   /* May be NULL: nobody knows who waits. */
   void (*stand_by)(void *);
   size_t (*standbys)(const void *, struct store_owner[STORE_STANDBYS]);

@@ -63,6 +63,11 @@ static void dead_left(void *ctx, struct span name, struct span reason) {
   dead_counts_left(((struct service *)ctx)->dead_counts, name, reason);
 }
 
+static void step_took(void *ctx, enum store_step step, int64_t us) {
+  struct metrics *m = ((struct service *)ctx)->metrics; /* opened before there is a thread */
+  if (m) series_record(metrics_series(m, METRIC_STEP, store_step_word(step), NULL), (uint64_t)us);
+}
+
 static enum status begin_entries(struct service *s, struct error *err) {
   const struct settings *x = s->settings;
   struct store_config config = {
@@ -75,6 +80,8 @@ static enum status begin_entries(struct service *s, struct error *err) {
       .sent_retention_ms = setting_number(x, SETTING_OUTBOX_SENT_RETENTION),
       .may_parse = s->crash_marks ? may_parse : NULL,
       .parse_ctx = s->crash_marks,
+      .took = s->mode == SERVICE_RELAY ? step_took : NULL,
+      .took_ctx = s,
       .dead_left = dead_left,
       .dead_ctx = s};
   return store_begin(s->store, &config, err);

@@ -7,6 +7,10 @@ enum {
   SHARE = 20          /* of the time, at most, goes into others */
 };
 
+void db_took(const struct db *d, enum store_step step, int64_t began_ns) {
+  if (d->c.took) d->c.took(d->c.took_ctx, step, (thread_now_ns() - began_ns) / 1000);
+}
+
 static bool affordable(const struct db *d) {
   return !d->listed || d->count_took_ns < CHEAP_NS ||
          clock_mono_ns(d->clock) - d->count_ns > SHARE * d->count_took_ns;

@@ -175,6 +175,15 @@ const char *db_remedy(int sys) {
   }
 }
 
+void db_vitals(const void *impl, struct store_vitals *out) {
+  struct db *d = (struct db *)(uintptr_t)impl;
+  if (d->steps->vitals) d->steps->vitals(d->impl, out);
+  mutex_lock(&d->lock);
+  if (d->steps->lease_ms && d->claimed_ns)
+    out->claimed_us = clock_wall_us(d->clock) - (thread_now_ns() - d->claimed_ns) / 1000;
+  mutex_unlock(&d->lock);
+}
+
 uint64_t db_left(const void *impl, int64_t now_us) {
   (void)impl, (void)now_us;
   return 0;

@@ -21,10 +21,10 @@ MUST_CHECK enum status db_judge_version(const char *database, const struct store
                                         struct error *err);
 
 /* clang-format off */
-#define DATABASE_TRAITS {.label = "row", .lasts = true, .watches = true, .order = ORDER_OF_COMING, .counts = false, .keeps_sent = false}
+#define DATABASE_TRAITS {.steps = true, .label = "row", .lasts = true, .watches = true, .order = ORDER_OF_COMING, .counts = false, .keeps_sent = false}
 #define DATABASE_OPERATIONS(X) \
   X(close) X(id) X(lock) X(holder) X(owner) X(stand_by) X(standbys) X(check) X(renew_id) X(note_name) X(note_read) X(note_write) X(note_remove) \
-  X(shelf_words) X(dead_words) X(whereabouts) X(hinders_one) X(remedy) X(left) X(space) X(writable) X(examine) \
+  X(shelf_words) X(dead_words) X(whereabouts) X(hinders_one) X(remedy) X(vitals) X(left) X(space) X(writable) X(examine) \
   X(estimate) X(audit) X(draft_begin) X(draft_add) X(draft_commit) X(draft_close) X(selections) \
   X(selection_size) X(selection_read) X(selection_add) X(selection_remove) X(keys_due_open) X(keys_due_add) X(keys_due_has) \
   X(keys_due_count) X(keys_due_read) X(keys_due_drop) X(begin) X(next) X(follow) X(wait) X(wake) X(rescan) X(rescan_settled) \
@@ -54,6 +54,7 @@ const char *db_dead_words(const struct entry_ref *);
 void db_whereabouts(const void *, enum shelf, const char *, bool, struct buffer *);
 bool db_hinders_one(const void *, const struct error *);
 const char *db_remedy(int);
+void db_vitals(const void *, struct store_vitals *);
 uint64_t db_left(const void *, int64_t now_us);
 void db_space(const void *, struct store_space *);
 enum status db_writable(const void *, struct error *);

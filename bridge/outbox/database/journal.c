@@ -141,7 +141,7 @@ enum status db_batch_write(void *impl, struct manifest *m, const char *nonce, st
   memcpy(b.digest, m->digest, sizeof b.digest);
   memcpy(b.before, m->before, sizeof b.before);
   if (st == ST_OK) st = db_still(d, err);
-  if (st == ST_OK) st = DB_STEP(d, SIDE_WRITING, batch_write(d->impl, &b, err));
+  if (st == ST_OK) st = DB_TIMED(d, STEP_LIST, SIDE_WRITING, batch_write(d->impl, &b, err));
   buffer_release(&entries);
   return st;
 }

@@ -86,6 +86,16 @@ void db_tell(struct db *d); /* the reader looks again */
     db_step_status;                                                                                \
   })
 
+/* The same, and how long it took is told (store_config.took). */
+#define DB_TIMED(d, step, side, call)                                                              \
+  __extension__({                                                                                  \
+    int64_t db_began_ns = thread_now_ns();                                                         \
+    enum status db_timed_status = DB_STEP(d, side, call);                                          \
+    db_took(d, step, db_began_ns);                                                                 \
+    db_timed_status;                                                                               \
+  })
+void db_took(const struct db *d, enum store_step step, int64_t began_ns); /* counting.c */
+
 /* looking.c: the row of a token into page, which is empty. ST_NOT_FOUND. */
 MUST_CHECK enum status db_look_up(struct db *d, enum shelf shelf, struct span token,
                                   struct db_page *page, const struct db_row **row,

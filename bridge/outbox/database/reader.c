@@ -68,7 +68,7 @@ static enum status read_page(struct db *d, struct error *err) {
   db_page_clear(&d->page);
   d->at = 0;
   d->page_ns = clock_mono_ns(d->clock);
-  enum status st = DB_STEP(d, SIDE_READING, read(d->impl, &q, &d->page, err));
+  enum status st = DB_TIMED(d, STEP_READ, SIDE_READING, read(d->impl, &q, &d->page, err));
   if (st != ST_OK) {
     db_page_clear(&d->page);
     return st;
@@ -102,8 +102,8 @@ static enum status sweep(struct db *d, struct error *err) {
   int64_t *seqs = malloc(SWEEP_ROWS * sizeof *seqs);
   size_t count = 0;
   if (!seqs) return error_set(err, ST_NO_MEMORY, "no memory for a list of rows");
-  enum status st =
-      DB_STEP(d, SIDE_READING, sweep(d->impl, d->swept, upto, seqs, SWEEP_ROWS, &count, err));
+  enum status st = DB_TIMED(d, STEP_SWEEP, SIDE_READING,
+                            sweep(d->impl, d->swept, upto, seqs, SWEEP_ROWS, &count, err));
   if (st == ST_OK) {
     note_late(d, seqs, count);
     d->swept = count == SWEEP_ROWS ? seqs[count - 1] : 0;
@@ -137,7 +137,7 @@ static enum status read_one(struct db *d, int64_t seq, struct error *err) {
   mutex_unlock(&d->lock);
   db_page_clear(&d->page);
   d->at = 0;
-  enum status st = DB_STEP(d, SIDE_READING, read(d->impl, &q, &d->page, err));
+  enum status st = DB_TIMED(d, STEP_READ, SIDE_READING, read(d->impl, &q, &d->page, err));
   d->at = d->page.count; /* it is of no page */
   return st == ST_OK && !d->page.count ? ST_AGAIN : st;
 }
@@ -294,6 +294,6 @@ enum status db_follow(void *impl, struct error *err) {
   mutex_lock(&d->lock);
   int64_t counted = d->counted;
   mutex_unlock(&d->lock);
-  if (st == ST_OK) st = DB_STEP(d, SIDE_READING, arrived(d->impl, counted, &more, err));
+  if (st == ST_OK) st = DB_TIMED(d, STEP_POLL, SIDE_READING, arrived(d->impl, counted, &more, err));
   return st == ST_OK && more ? db_count_anew(d, err) : st;
 }

@@ -185,7 +185,9 @@ static enum status carry_out(struct chain *c, size_t count, const struct manifes
   bool closed = false;
   if (c->stays) closes = NULL;
   mutex_lock(&d->sides[SIDE_WRITING]);
+  int64_t began_ns = thread_now_ns();
   enum status st = d->steps->settle(d->impl, c->list, c->count, closes, &closed, err);
+  db_took(d, STEP_SETTLE, began_ns);
   if (st == ST_OK) apply_chain(c);
   mutex_unlock(&d->sides[SIDE_WRITING]);
   if (st != ST_OK) return not_ours(c->rows, count, err);

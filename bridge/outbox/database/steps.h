@@ -315,6 +315,7 @@ struct db_steps {
   size_t (*standbys)(void *impl, struct store_owner list[STORE_STANDBYS]);
   /* condition.h, of this kind. examine is not asked of the second intake. */
   void (*space)(void *impl, struct store_space *out);
+  void (*vitals)(void *impl, struct store_vitals *out); /* may be NULL; all but claimed_us */
   enum status (*writable)(void *impl, struct error *err);
   void (*examine)(void *impl, enum examination which, struct examined *out);
   const char *(*remedy)(int sys); /* of an error of a step. Static */

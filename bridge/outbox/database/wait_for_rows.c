@@ -23,7 +23,7 @@ static enum look look(struct db *d, int64_t *until_ns) {
   mutex_unlock(&d->lock);
   bool yes = false;
   if (found != NOTHING || !d->there) return found;
-  enum status st = DB_STEP(d, SIDE_READING, arrived(d->impl, cursor, &yes, NULL));
+  enum status st = DB_TIMED(d, STEP_POLL, SIDE_READING, arrived(d->impl, cursor, &yes, NULL));
   return st == ST_OK && yes ? SOMETHING : NOTHING;
 }
 

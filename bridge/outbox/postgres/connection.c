@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <libpq-fe.h>
+#include <stdatomic.h>
 
 #define REPEATS 5 /* of a statement that a conflict undid */
 
@@ -15,7 +16,8 @@ struct pg_connection {
   struct pg_config config;
   struct mutex lock;
   PGconn *pg; /* NULL: none */
-  uint64_t connections;
+  atomic_ullong connections;
+  atomic_bool connected;
   unsigned failures; /* in a row */
   int64_t retry_ns;  /* not before; of a failure */
   struct error last; /* that failure */
@@ -46,10 +48,11 @@ void pg_connection_close(struct pg_connection *c) {
 }
 
 uint64_t pg_connections(struct pg_connection *c) {
-  mutex_lock(&c->lock);
-  uint64_t n = c->connections;
-  mutex_unlock(&c->lock);
-  return n;
+  return atomic_load(&c->connections);
+}
+
+bool pg_connected(struct pg_connection *c) {
+  return atomic_load(&c->connected);
 }
 
 int pg_server_version(struct pg_connection *c) {
@@ -94,6 +97,7 @@ static void part(struct pg_connection *c, const struct error *why) {
   c->pg = NULL;
   c->last = *why;
   c->failures++;
+  atomic_store(&c->connected, false);
   c->retry_ns = clock_mono_ns(c->config.clock) +
                 backoff_delay_ms(&c->config.backoff, c->failures, c->config.clock) * 1000000;
 }
@@ -212,7 +216,8 @@ static enum status meet(struct pg_connection *c, struct error *err) {
   for (size_t i = 0; i < a->count; i++) {
     struct error one = {0};
     if (connect_to(c, &a->hosts[i], &one) == ST_OK) {
-      c->connections++;
+      atomic_fetch_add(&c->connections, 1);
+      atomic_store(&c->connected, true);
       c->version = PQserverVersion(c->pg);
       return ST_OK;
     }

@@ -58,7 +58,8 @@ MUST_CHECK enum status pg_ask_each(struct pg_connection *c, const char *sql,
 MUST_CHECK enum status pg_run_script(struct pg_connection *c, const char *sql, struct error *err);
 /* How often it connected so far. Another number than before: whatever was known of the database is
  * to be looked at again. Through a pooler the server may be another one all the same. */
-uint64_t pg_connections(struct pg_connection *c);
+uint64_t pg_connections(struct pg_connection *c); /* never waits */
+bool pg_connected(struct pg_connection *c);       /* it was, at the last statement; never waits */
 /* Of the server last talked to: 150018; 0: none so far. */
 int pg_server_version(struct pg_connection *c);
 

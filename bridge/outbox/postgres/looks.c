@@ -90,6 +90,7 @@ enum status pg_arrived(void *impl, int64_t behind, bool *yes, struct error *err)
 enum status pg_count(void *impl, enum db_side side, unsigned what, struct db_figures *out,
                      struct error *err) {
   struct pg_args args = {0};
+  struct postgres *p = impl;
   struct pg_answer a;
   pg_add_bool(&args, what & DB_COUNT_PENDING);
   pg_add_bool(&args, what & DB_COUNT_DEAD);
@@ -99,7 +100,9 @@ enum status pg_count(void *impl, enum db_side side, unsigned what, struct db_fig
               "SELECT CASE WHEN $1 THEN (SELECT ^count(*) FROM @outbox) END, "
               "CASE WHEN $1 THEN (SELECT ^max(seq) FROM @outbox) END, "
               "CASE WHEN $2 THEN (SELECT ^count(*) FROM @dead) END, "
-              "CASE WHEN $3 THEN (SELECT arrived_at FROM @outbox ORDER BY seq LIMIT 1) END, " HIDES,
+              "CASE WHEN $3 THEN (SELECT arrived_at FROM @outbox ORDER BY seq LIMIT 1) END, " HIDES
+              ", CASE WHEN $3 THEN (SELECT n_dead_tup FROM ^pg_stat_user_tables WHERE relid {=} "
+              "'#outbox'::^regclass) END",
               &args, &a, err);
   if (st != ST_OK) return st;
   *out = (struct db_figures){.pending = (uint64_t)pg_number(a.rows, 0, 0),
@@ -107,6 +110,7 @@ enum status pg_count(void *impl, enum db_side side, unsigned what, struct db_fig
                              .dead = (uint64_t)pg_number(a.rows, 0, 2),
                              .oldest_us = pg_time_us(a.rows, 0, 3)};
   st = pg_all_seen(pg_number(a.rows, 0, 4), err);
+  if (!pg_is_null(a.rows, 0, 5)) atomic_store(&p->dead_rows, pg_number(a.rows, 0, 5));
   pg_answer_release(&a);
   return st;
 }
@@ -128,6 +132,15 @@ enum status pg_writable(void *impl, struct error *err) {
                    pg_fault_remedy(PG_NO_RIGHT));
   pg_answer_release(&a);
   return st;
+}
+
+void pg_vitals(void *impl, struct store_vitals *out) {
+  struct postgres *p = impl;
+  out->served = true;
+  out->connected = pg_connected(p->sides[SIDE_READING]) && pg_connected(p->sides[SIDE_WRITING]);
+  for (unsigned side = 0; side < sizeof p->sides / sizeof *p->sides; side++)
+    out->connects += pg_connections(p->sides[side]);
+  out->dead_rows = atomic_load(&p->dead_rows);
 }
 
 void pg_space(void *impl, struct store_space *out) {

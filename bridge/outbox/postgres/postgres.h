@@ -13,6 +13,8 @@
 #include "bridge/outbox/postgres/connection.h"
 #include "bridge/outbox/prepare.h"
 
+#include <stdatomic.h>
+
 #define PG_MIGRATION 1 /* the newest of schemas/sql/postgres */
 #define PG_LEASE_MS 10000
 
@@ -30,6 +32,7 @@ struct postgres {
   /* An append that nobody knows of whether it got there: taken again it has the same mark. */
   char appended[104], mark[37];
   struct buffer appended_text;
+  atomic_llong dead_rows; /* of outbox, as the last count found them */
 };
 
 /* steps.c. It connects when the first step is taken. */
@@ -131,6 +134,7 @@ enum status pg_arrived(void *, int64_t, bool *, struct error *);
 enum status pg_count(void *, enum db_side, unsigned, struct db_figures *, struct error *);
 enum status pg_writable(void *, struct error *);
 void pg_space(void *, struct store_space *);
+void pg_vitals(void *, struct store_vitals *);
 void pg_examine(void *, enum examination, struct examined *);
 /* upkeep.c: the one of that number behind EXAMINE_FURTHER; check NULL: there is none. */
 void pg_examine_further(struct postgres *p, unsigned which, struct examined *out);

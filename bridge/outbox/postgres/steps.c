@@ -135,6 +135,7 @@ const struct db_steps postgres_steps = {.lease_ms = PG_LEASE_MS,
                                         .stand_by = pg_stand_by,
                                         .standbys = pg_standbys,
                                         .space = pg_space,
+                                        .vitals = pg_vitals,
                                         .writable = pg_writable,
                                         .examine = pg_examine,
                                         .remedy = pg_remedy};

@@ -56,6 +56,15 @@ static void set_disk(struct service *s) {
   set_gauge(s, METRIC_AVAIL_INODES, NULL, space.entries >= 0 ? (double)space.entries : NAN);
 }
 
+static void set_vitals(struct service *s) {
+  struct store_vitals v;
+  store_vitals(s->store, &v);
+  set_gauge(s, METRIC_DEAD_ROWS, NULL, v.dead_rows >= 0 ? (double)v.dead_rows : NAN);
+  set_time(s, METRIC_LEASE, v.claimed_us);
+  set_gauge(s, METRIC_CONNECTED, NULL, v.served ? v.connected : NAN);
+  set_gauge(s, METRIC_CONNECTS, NULL, v.served ? (double)v.connects : NAN);
+}
+
 /* Of /proc/self/statm's second number. */
 static double resident_bytes(void) {
   char text[128];
@@ -138,6 +147,7 @@ enum status service_prometheus(struct service *s, struct buffer *text, struct er
    * A standby tells of itself alone: what it could tell of the outbox its owner tells, and a sum
    * over both would count it twice. */
   if (!s->standby && account_sync(s, &counts)) set_gauges(s, &counts);
+  if (!s->standby) set_vitals(s);
   set_process(s);
   if (s->statistics) statistics_show(s->statistics, s->metrics);
   metrics_prometheus(s->metrics, text);

@@ -33,6 +33,11 @@ static void of_registry(struct service *s) {
       (void)metrics_series(s->metrics, METRIC_REGISTRY, asked[i], said[j]);
 }
 
+static void of_outbox(struct service *s) {
+  for (unsigned step = 0; store_traits(s->store)->steps && step < STORE_STEPS; step++)
+    (void)metrics_series(s->metrics, METRIC_STEP, store_step_word((enum store_step)step), NULL);
+}
+
 void service_begin_series(struct service *s) {
   static const char *const commands[] = {COMMAND_WORDS}, *const ends[] = {"ok", "refused", "error"};
   struct span ns;
@@ -44,6 +49,7 @@ void service_begin_series(struct service *s) {
   of_namespace(s, "none");
   service_begin_schemas(s, s->catalog);
   of_registry(s);
+  of_outbox(s);
   for (size_t i = 0; i < WORDS(commands); i++)
     for (size_t j = 0; j < WORDS(ends); j++)
       (void)metrics_series(s->metrics, METRIC_COMMANDS, commands[i], ends[j]);
