@@ -68,7 +68,7 @@ enum metric_kind {
   X(AVAIL_INODES, "outbox_filesystem_avail_inodes", GAUGE, "", "",                                 \
     "Files that it may still make there")                                                          \
   X(STEP, "outbox_step_duration_seconds", SECONDS, "step", "",                                     \
-    "How long a database took for a step: poll, read, sweep, list (of a batch), settle")           \
+    "How long a step in the database took: poll, read, sweep, list, settle")                       \
   X(DEAD_ROWS, "outbox_dead_rows", GAUGE, "", "",                                                  \
     "Rows that PostgreSQL has yet to take out of the table outbox, about")                         \
   X(LEASE, "outbox_lease_renewed_timestamp_seconds", GAUGE, "", "",                                \

@@ -117,7 +117,7 @@ static const char holders_sql[] =
     "^pg_prepared_xacts AS p WHERE p.database {=} ^current_database() "
     "UNION ALL SELECT 'the replication slot ' {||} s.slot_name::^text, '-infinity' FROM "
     "^pg_replication_slots AS s WHERE s.xmin IS NOT NULL AND NOT s.active) AS h "
-    "ON h.since {<} ^clock_timestamp() {-} '5 minutes'::^interval ORDER BY h.since LIMIT 1";
+    "ON h.since {<} (^clock_timestamp() {-} '5 minutes'::^interval) ORDER BY h.since LIMIT 1";
 
 static void judge_holders(const struct pg_result *r, struct examined *out) {
   struct span what = pg_span(r, 0, 0);
