@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import sys
+import threading
 import uuid
 from contextlib import closing
 from pathlib import Path
@@ -186,15 +187,16 @@ class Sqlite:
 class Postgres:
     """A database of a server that all of a run share, and a folder for what is the worker's own."""
 
-    server, number = None, itertools.count(1)
+    server, starting, number = None, threading.Lock(), itertools.count(1)
 
     def __init__(self, home, typed=None):
         assert typed is None, "a database has no second intake"
         self.state, self.name = home / "state", f"world{next(Postgres.number)}"
         self.state.mkdir()
-        if not Postgres.server:
-            Postgres.server = postgres.Server().start()
-            atexit.register(Postgres.server.close)
+        with Postgres.starting:
+            if not Postgres.server:
+                Postgres.server = postgres.Server().start()
+                atexit.register(Postgres.server.close)
         self.server.sql(f"CREATE DATABASE {self.name}")
         self.server.migrate(self.name)
         self.server.sql(rows.COUNTERS + "; GRANT SELECT, INSERT, UPDATE ON counters TO application", database=self.name)
@@ -284,4 +286,5 @@ KIND = os.environ.get("BUSBRIDGE_STORE") or "file"
 
 
 def make(home, typed=None):
-    return KINDS[KIND](home, typed)
+    """By what stands in the environment now: a run may have rows of several kinds."""
+    return KINDS[os.environ.get("BUSBRIDGE_STORE") or "file"](home, typed)

@@ -67,6 +67,7 @@ void db_close(void *impl) {
   db_hands_forget(d, true);
   table_release(&d->hands);
   free(d->notices);
+  db_gaps_release(d);
   wake_close(d->wake);
   db_page_release(&d->page);
   arena_release(&d->keys_due_arena);

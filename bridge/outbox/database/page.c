@@ -24,6 +24,7 @@ void db_page_clear(struct db_page *p) {
   arena_reset(&p->arena);
   p->count = 0;
   p->end = false;
+  p->ended = p->begun = 0;
 }
 
 void db_page_release(struct db_page *p) {

@@ -58,6 +58,9 @@ struct db {
   int64_t page_ns;
   int64_t count_ns, count_took_ns; /* when it was counted last, and how long that took */
   int64_t sweep_ns, sweep_took_ns, swept;
+  struct db_gap *gaps; /* gaps.c: by seq, up to gaps_upto */
+  int64_t *gap_seqs, gaps_upto;
+  size_t gap_count;
   int64_t slice_ms;
 
   /* the due ones': the caller's lock */
@@ -103,6 +106,8 @@ MUST_CHECK enum status db_look_up(struct db *d, enum shelf shelf, struct span to
 uint64_t db_body_most(const struct db *d);
 /* Is it a row that this outbox publishes? */
 bool db_is_ours(const struct row_entry *e);
+
+void db_gaps_release(struct db *d); /* gaps.c */
 
 /* keeper.c. Is it ours? The database is asked, beside all other steps. Any thread. */
 MUST_CHECK enum status db_renew(struct db *d, struct error *err);

@@ -65,6 +65,7 @@ static enum status read_page(struct db *d, struct error *err) {
   d->page_overtaken = d->overtaken;
   q.after = d->cursor;
   mutex_unlock(&d->lock);
+  db_gaps_ask(d, &q);
   db_page_clear(&d->page);
   d->at = 0;
   d->page_ns = clock_mono_ns(d->clock);
@@ -73,6 +74,7 @@ static enum status read_page(struct db *d, struct error *err) {
     db_page_clear(&d->page);
     return st;
   }
+  db_gaps_answered(d, &q);
   db_count_page(d);
   return ST_OK;
 }
@@ -82,7 +84,7 @@ static enum status read_page(struct db *d, struct error *err) {
 static void note_late(struct db *d, const int64_t *seqs, size_t count) {
   mutex_lock(&d->lock);
   for (size_t i = 0; i < count; i++) {
-    if (db_hand_known(d, seqs[i])) continue;
+    if (db_hand_known(d, seqs[i]) || db_gap_known(d, seqs[i])) continue;
     if (!db_notice(d, seqs[i])) break; /* the next sweep finds it */
     d->pending++;
   }
@@ -189,6 +191,7 @@ static enum status next_row(struct db *d, const struct db_row **row, struct erro
       if (!d->page.count) break;
     }
     const struct db_row *r = &d->page.rows[d->at++];
+    db_gaps_before(d, r->seq);
     pass(d, r->seq);
     *row = r;
     if (!is_held(d, r->seq)) return ST_OK;
@@ -265,6 +268,12 @@ static void step_back(struct db *d, int64_t seq) {
   mutex_unlock(&d->lock);
 }
 
+static void count_late(struct db *d) {
+  mutex_lock(&d->lock);
+  d->pending++;
+  mutex_unlock(&d->lock);
+}
+
 enum status db_next(void *impl, struct arena *keep, struct arena *scratch, struct entry *out,
                     struct error *err) {
   struct db *d = impl;
@@ -279,6 +288,7 @@ enum status db_next(void *impl, struct arena *keep, struct arena *scratch, struc
     if (st != ST_OK) return st;
     int64_t seq = row->seq;
     st = hand_out(d, row, keep, scratch, out, err);
+    if ((st == ST_OK || st == ST_NOT_FOUND) && db_gap_end(d, seq)) count_late(d);
     if (st == ST_OK) return ST_OK;
     if (st == ST_NOT_FOUND) continue; /* another program's, by its status */
     step_back(d, seq);

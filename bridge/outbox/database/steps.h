@@ -87,10 +87,14 @@ struct db_query {
   struct span id;
   bool begins;
   int64_t since_us, until_us; /* arrived within, both ends included; TIME_NONE: any */
-  size_t rows;                /* at most so many, 1 and up */
-  size_t bytes;               /* no further row once the page has so many of db_row.size */
-  uint64_t body;              /* a larger row is cut: its payload and headers, and long texts beyond
-                                 DB_TEXT_MOST, never cross into this process, whatever their size */
+  /* Of a kind whose rows may be late: rows of these seqs, all below or at `after`, are looked for
+   * in the same moment, and come first. Of SHELF_PENDING alone. */
+  const int64_t *gaps;
+  size_t gap_count;
+  size_t rows;   /* at most so many, 1 and up */
+  size_t bytes;  /* no further row once the page has so many of db_row.size */
+  uint64_t body; /* a larger row is cut: its payload and headers, and long texts beyond
+                    DB_TEXT_MOST, never cross into this process, whatever their size */
 };
 
 struct db_page {
@@ -98,6 +102,9 @@ struct db_page {
   struct db_row *rows;
   size_t count, cap;
   bool end; /* no row lay behind the last of these */
+  /* Of such a kind, where there are rows: which transactions had ended in that moment (all below
+   * this number) and begun (none from this one on). 0: not known. */
+  int64_t ended, begun;
 };
 /* One row more, at the end, with nothing in it; NULL: memory is out. For the kinds. */
 struct db_row *db_page_add(struct db_page *p);

@@ -4,7 +4,7 @@
 #include "bridge/outbox/postgres/postgres.h"
 
 /* $1 after, $2 seq, $3 id, $4 begins, $5 since, $6 until, $7 rows and one, $8 bytes, $9 body,
- * $10 after_id. */
+ * $10 after_id, $11 gaps. */
 #define CHOSEN                                                                                     \
   " AND ($2 {=} 0 OR r.seq {=} $2) AND ($3 IS NULL OR CASE WHEN $4 THEN ^starts_with(r.id, $3) "   \
   "ELSE r.id {=} $3 END) AND ($5 IS NULL OR r.arrived_at {>=} $5) "                                \
@@ -26,15 +26,18 @@
   "CASE WHEN size {<=} $9 THEN key ELSE ^substr(key, 1, 256) END, created_at, arrived_at, "        \
   "CASE WHEN size {<=} $9 THEN payload::^text END, "                                               \
   "CASE WHEN size {<=} $9 THEN headers::^text END, size, body, size {>} $9, total, noted, "        \
-  "attempts, error, first_failed_us, failed_us, since_us, reason, topic, code FROM page "          \
+  "attempts, error, first_failed_us, failed_us, since_us, reason, topic, code, "                   \
+  "(SELECT ^pg_snapshot_xmin(^pg_current_snapshot())::^text::^int8), "                             \
+  "(SELECT ^pg_snapshot_xmax(^pg_current_snapshot())::^text::^int8) FROM page "                    \
   "WHERE before {<} $8 ORDER BY seq, id COLLATE ^\"C\""
 
 static const char pending[] =
     "WITH c AS MATERIALIZED (SELECT o.seq, o.id, o.name, o.key, o.payload, o.headers, "
     "o.created_at, o.arrived_at, a.seq IS NOT NULL AS noted, a.attempts, a.last_error AS error, "
     "a.first_failed_us, a.failed_us, a.since_us, NULL::^text AS reason, NULL::^text AS topic, "
-    "0::^int4 AS code FROM (SELECT * FROM @outbox r WHERE r.seq {>} $1 AND ($10 IS NULL "
-    "OR true) " CHOSEN "ORDER BY r.seq LIMIT $7) AS o LEFT JOIN @attempt a "
+    "0::^int4 AS code FROM (SELECT * FROM @outbox WHERE seq {=} ANY ($11) UNION ALL "
+    "(SELECT * FROM @outbox r WHERE r.seq {>} $1 AND ($10 IS NULL OR true) " CHOSEN
+    "ORDER BY r.seq LIMIT $7)) AS o LEFT JOIN @attempt a "
     "ON a.seq {=} o.seq AND a.id {=} o.id)" PAGE;
 static const char dead[] =
     "WITH c AS MATERIALIZED (SELECT r.seq, r.id, r.name, r.key, r.payload, r.headers, "
@@ -76,6 +79,8 @@ static void read_note(struct reading *g, const struct pg_result *r, struct db_ro
   row->reason = copy(g, r, 18);
   row->topic = copy(g, r, 19);
   row->error_code = (int)pg_number(r, 0, 20);
+  g->page->ended = pg_number(r, 0, 21);
+  g->page->begun = pg_number(r, 0, 22);
 }
 
 static bool add_row(void *ctx, const struct pg_result *r) {
@@ -103,6 +108,7 @@ static bool add_row(void *ctx, const struct pg_result *r) {
 enum status pg_read(void *impl, const struct db_query *q, struct db_page *page, struct error *err) {
   struct reading g = {.page = page, .most = q->rows, .shelf = q->shelf};
   struct pg_args args = {0};
+  struct buffer gaps = {0};
   pg_add_number(&args, q->after);
   pg_add_number(&args, q->seq);
   pg_add_text(&args, q->id.len ? q->id : (struct span){0});
@@ -113,8 +119,12 @@ enum status pg_read(void *impl, const struct db_query *q, struct db_page *page, 
   pg_add_number(&args, q->bytes && q->bytes < INT64_MAX ? (int64_t)q->bytes : INT64_MAX);
   pg_add_number(&args, q->body < INT64_MAX ? (int64_t)q->body : INT64_MAX);
   pg_add_text(&args, q->after_id.ptr ? q->after_id : SPAN(""));
-  enum status st = pg_step_each(impl, SIDE_READING, q->shelf == SHELF_DEAD ? dead : pending, &args,
-                                add_row, &g, err);
+  pg_add_numbers(&args, &gaps, q->gaps, q->gap_count);
+  enum status st = buffer_status(&gaps, err);
+  if (st == ST_OK)
+    st = pg_step_each(impl, SIDE_READING, q->shelf == SHELF_DEAD ? dead : pending, &args, add_row,
+                      &g, err);
+  buffer_release(&gaps);
   if (st == ST_OK && g.failed) st = error_set(err, ST_NO_MEMORY, "no memory for a page of rows");
   page->end = !g.more;
   return st;
