@@ -11,6 +11,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import harness
+import postgres
 import yaml
 from broker import cache_folder
 from metrics_test import BAD, PAYLOAD, PUBLISHED
@@ -90,7 +91,8 @@ class Rules(unittest.TestCase):
 
 
 class Dashboard(harness.BusTest):
-    ROWS = ["Overview", "Throughput by result", "Oldest age and pending", "Latency", "Dead letters by reason", "Kafka client", "Redis", "Process"]
+    ROWS = ["Overview", "Throughput by result", "Oldest age and pending", "Latency", "Dead letters by reason", "Kafka client", "Redis", "Database",
+            "Process"]
 
     def setUp(self):
         super().setUp()
@@ -109,15 +111,15 @@ class Dashboard(harness.BusTest):
         named = set(re.findall(r"RUNBOOK: ([\w, ]+)", json.dumps(self.dashboard)))
         self.assertLessEqual({word for words in named for word in words.split(", ")}, {rule["alert"] for rule in alerts()})
 
-    def prometheus(self, target):
-        """One that scrapes this address; its own."""
+    def prometheus(self, *targets):
+        """One that scrapes these addresses; its own."""
         program = harness.shutil.which("prometheus") or cache_folder() / "prometheus"
         if not harness.os.access(program, harness.os.X_OK):
             self.skipTest("no prometheus: tests/tools/fetch prometheus")
         config, port = self.dir / "prometheus.yml", harness.free_port()
         config.write_text(json.dumps({
             "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"}, "rule_files": [str(RULES)],
-            "scrape_configs": [{"job_name": "busbridge", "honor_labels": True, "static_configs": [{"targets": [target]}]}]}))
+            "scrape_configs": [{"job_name": "busbridge", "honor_labels": True, "static_configs": [{"targets": targets}]}]}))
         self.programs.append(harness.Program([str(program), f"--config.file={config}", f"--storage.tsdb.path={self.dir}/tsdb",
                                               f"--web.listen-address=127.0.0.1:{port}"], dict(harness.os.environ), self.dir))
         self.api = f"http://127.0.0.1:{port}/api/v1"
@@ -146,12 +148,22 @@ class Dashboard(harness.BusTest):
                 expression = re.sub(r"\$\w+", lambda found: variables[found.group()], target["expr"])
                 yield f"{panel['title']}: {expression}", expression
 
+    def beside_a_database(self):
+        """Another worker, whose outbox is in PostgreSQL."""
+        server, port = postgres.Server(fsync=False), harness.free_port()
+        self.addCleanup(server.close)
+        server.start().migrate()
+        server.sql("INSERT INTO busbridge.outbox (name, key, payload) VALUES ('quality.checked', 'c', '{}')", user="application")
+        self.start_worker(options={"outbox.url": server.url("relay"), "http.listen": f"127.0.0.1:{port}", "state.dir": str(self.dir / "state"),
+                                   "ledger.topic": self.topic("ledger")})
+        return f"127.0.0.1:{port}"
+
     def test_no_panel_is_empty(self):
         self.redis()
         self.create_topic("usecase.events", config={"max.message.bytes": "1000"})  # refuses what is larger: one waits for ever
         port = harness.free_port()
         self.start_worker(options={"http.listen": f"127.0.0.1:{port}", "kafka.statistics.interval.ms": "200", "dlq.max_attempts": "1000"})
-        self.prometheus(f"127.0.0.1:{port}")
+        self.prometheus(f"127.0.0.1:{port}", self.beside_a_database())
         self.entry("usecase.executed", {"usecase_name": "u", "request_data": {"x": "y" * 3000}}, id="large")
         for n in range(20):
             self.entry(PUBLISHED, PAYLOAD, id=f"good-{n}")

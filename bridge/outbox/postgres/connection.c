@@ -317,6 +317,7 @@ static enum status once(struct pg_connection *c, struct question *q, PGresult **
 
 static enum status ask(struct pg_connection *c, struct question *q, PGresult **whole,
                        struct error *err) {
+  static const struct backoff conflict = {10, 200, 20};
   enum status st = ST_OK;
   for (unsigned tries = 1;; tries++) {
     *err = (struct error){0};
@@ -326,7 +327,7 @@ static enum status ask(struct pg_connection *c, struct question *q, PGresult **w
     if (st != ST_OK) *whole = NULL;
     if (st == ST_OK || err->cause != PG_REPEAT || q->given || tries == REPEATS) return st;
     thread_sleep_until(clock_mono_ns(c->config.clock) +
-                       backoff_delay_ms(&c->config.backoff, tries, c->config.clock) * 1000000);
+                       backoff_delay_ms(&conflict, tries, c->config.clock) * 1000000);
   }
 }
 

@@ -25,9 +25,9 @@ struct pg_connection;
 struct pg_config {
   const struct pg_address *address; /* outlives the connection */
   const struct clock *clock;
-  int64_t connect_ms; /* of each server that is tried: 5 s */
-  int64_t answer_ms;  /* of each statement: 30 s */
-  struct backoff backoff;
+  int64_t connect_ms;     /* of each server that is tried: 5 s */
+  int64_t answer_ms;      /* of each statement: 30 s */
+  struct backoff backoff; /* all clients of a server lose it at one moment: much of it by chance */
 };
 
 struct pg_answer {

@@ -34,7 +34,7 @@ static enum status connect_sides(struct postgres *p, struct error *err) {
                              .clock = p->clock,
                              .connect_ms = 5000,
                              .answer_ms = 30000,
-                             .backoff = {50, 5000, 100}};
+                             .backoff = {50, 5000, 1000}};
   p->schema = quoted(p->address.schema);
   if (!p->schema) return error_set(err, ST_NO_MEMORY, "no memory for an outbox");
   enum status st = pg_connection_open(&config, &p->sides[SIDE_READING], err);
