@@ -120,12 +120,12 @@ static bool ask_to_send(struct admin *a, const struct json_doc *doc, struct new_
   buffer_release(&text);
   how->send = how->send ? 0 : typed_count(unknown);
   if (how->send) return true;
-  complain(
-      a,
-      "nothing was changed. %" PRIu64
-      " entries would be sent of which nobody can tell whether they were published. Move away "
-      "those that are not to be sent; if these all are: busbridge doctor --new-id%s --send %" PRIu64,
-      unknown, how->beside ? " --beside" : "", unknown);
+  complain(a,
+           "nothing was changed. %" PRIu64
+           " entries would be sent of which nobody can tell whether they were published. Move away "
+           "those that are not to be sent; if these all are: busbridge doctor --new-id%s "
+           "--send %" PRIu64,
+           unknown, how->beside ? " --beside" : "", unknown);
   return false;
 }
 

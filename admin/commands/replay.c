@@ -152,7 +152,8 @@ const struct command command_replay = {
         "reason\n"
         "  busbridge replay --reason schema_mismatch --name 'plot.*' --rate 200\n"
         "  busbridge list --type dlq -o name | busbridge replay - ids from standard input\n"
-        "  busbridge replay 3f2b --payload '{\"score\": 1.5}'       with what is right, where there is no editor\n"
+        "  busbridge replay 3f2b --payload '{\"score\": 1.5}'       "
+        "another payload, without an editor\n"
         "  busbridge replay --resume 3                            go on after Ctrl-C\n",
     .description =
         "An ID is one of a dead letter, its beginning, or the stem of its file (from standard "

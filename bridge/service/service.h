@@ -152,7 +152,8 @@ struct amend_request {
   const struct caller *by;
 };
 /* A dead letter's payload becomes another, if it fits then; the audit keeps what differs.
- * {"version":1,"id","name","file","changed":bool,"fits":bool,"reason":..|null,"error":..|null,"remedy":..|null}
+ * {"version":1,"id","name","file","changed":bool,"fits":bool,"reason":..|null,"error":..|null,
+ * "remedy":..|null}
  * changed false: it did not fit, or is the same. ST_INVALID: not a JSON object, or it cannot be
  * rewritten; else as service_replay. */
 MUST_CHECK enum status service_amend(struct service *s, const struct amend_request *request,
@@ -261,7 +262,8 @@ MUST_CHECK enum status service_prometheus(struct service *s, struct buffer *text
                                           struct error *err);
 /* May work be sent here (GET /readyz)? Settings valid, folders writable, the lock held, Kafka
  * reached once in this life, the relay able to go on, not draining.
- * {"version":1,"ready":bool,"checks":[{"check":"settings|folders|lock|kafka|relay|draining|standby","ok":bool,"text"}]}
+ * {"version":1,"ready":bool,"checks":[{"check":"settings|folders|lock|kafka|relay|draining|
+ * standby","ok":bool,"text"}]}
  * *ready the same. A standby is ready while it waits: in the place of lock, kafka and relay stands
  * standby, which says who has the outbox. */
 MUST_CHECK enum status service_ready(struct service *s, bool draining, bool *ready,

@@ -21,23 +21,24 @@ enum { EXIT_USAGE = 2 };
 static const char help[] =
     "Usage: busbridge-devbroker [--topics A,B,...] [--partitions N] [--port-file FILE]\n"
     "\n"
-    "A small Kafka broker for development. It forgets everything when it ends, keeps only the last\n"
-    "records of a topic, and cannot do exactly once: never use it for events that matter.\n"
+    "A small Kafka broker for development. It forgets everything when it ends, keeps only the\n"
+    "last records of a topic, and cannot do exactly once: never use it for events that matter.\n"
     "\n"
     "Examples:\n"
-    "  busbridge-devbroker                               the topics of the usual namespaces, 3 partitions each\n"
+    "  busbridge-devbroker                               the usual topics, 3 partitions each\n"
     "  busbridge-devbroker --topics a.events,b.events --partitions 1\n"
     "  busbridge-devbroker --port-file /tmp/broker &     scripts read the address from that file:\n"
     "  busbridge-worker -X kafka.bootstrap.servers=$(cat /tmp/broker)\n"
     "\n"
     "Options:\n"
-    "  --topics A,B,...   topics to make (default: episode.events,quality.events,plot.events,usecase.events);\n"
-    "                     any other is made when it is first asked for\n"
+    "  --topics A,B,...   topics to make (default: episode.events,quality.events,plot.events,\n"
+    "                     usecase.events); any other is made when it is first asked for\n"
     "  --partitions N     partitions of each topic, 1 to 1000 (default: 3)\n"
     "  --port-file FILE   write the address, HOST:PORT, to FILE once it can be used\n"
     "  --help             this text\n"
     "\n"
-    "The address is printed too; its port is chosen by the system. Ends with SIGINT (Ctrl-C) or SIGTERM.\n";
+    "The address is printed too; its port is chosen by the system. Ends with SIGINT (Ctrl-C) or\n"
+    "SIGTERM.\n";
 
 struct options {
   const char *topics, *port_file;

@@ -53,6 +53,6 @@ def trouble(t, world, disk, fill):
         writer.write()
     writer.close()
     harness.wait_until(lambda: not world.pending() or not worker.running(), what="everything is relayed when there is space again")
-    t.within(began, "going on after a full disk")
+    t.took(began, "going on after a full disk")
     t.check("I9", worker.running() and worker.stop() == 0, f"the worker ended with {worker.process.returncode}: {worker.stderr()[-1500:]}")
     t.judge(world)

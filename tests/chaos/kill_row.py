@@ -32,5 +32,5 @@ def trial(t, redis, kills):
     world.stop_producing()
     began = time.monotonic()
     world.settle()
-    t.within(began, f"the recovery after {kills} kills")
+    t.took(began, f"the recovery after {kills} kills")
     t.judge(world)

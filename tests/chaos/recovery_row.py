@@ -38,5 +38,5 @@ def trial(t, redis):
     writer.close()
     began = time.monotonic()
     world.settle()
-    t.within(began, "the recovery")
+    t.took(began, "the recovery")
     t.judge(world)

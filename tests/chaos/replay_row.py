@@ -112,7 +112,7 @@ def parallel(t, redis):
         harness.wait_until(lambda: worker.logs("started"))
     commands = [world.start("busbridge", "replay", *ids) for _ in range(2)]
     for command in commands:
-        command.wait(60)
+        command.wait(harness.PATIENCE)
     if worker:
         harness.wait_until(lambda: not world.pending() or not worker.running())
         worker.stop()

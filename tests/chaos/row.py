@@ -36,12 +36,11 @@ class Trial:
     def judge(self, world, **more):
         self.judgement.add(world.judge(seed=self.number, **more))
 
-    def within(self, began, what, seconds=30):
-        """I9: how long it took from the fault's end; a machine of two processors may be late by as much again."""
+    def took(self, began, what):
+        """How long it took from the fault's end: told, never judged. That it ends at all is waited for."""
         took = time.monotonic() - began
-        self.row.slowest = max(self.row.slowest, took)
-        if FULL:  # the short form runs on any machine beside anything: there the figure is only printed
-            self.check("I9", took <= seconds, f"{what} took {took:.1f} s")
+        if took > self.row.slowest[0]:
+            self.row.slowest = took, what
 
     def close(self):
         for world in self.worlds:
@@ -57,7 +56,7 @@ class Row:
         self.again = f"{name} --store {options.store}" if options.store != "file" else name
         trials = module.TRIALS if options.store == "file" else module.STORES[options.store]
         self.trials = options.trials or trials[1 if FULL else 0]
-        self.total, self.slowest, self.done = oracle.Judgement(), 0.0, 0
+        self.total, self.slowest, self.done = oracle.Judgement(), (0.0, ""), 0
         self.cleanups, self.bootstrap, self.notes = [], None, Counter()
 
     # ---- what rows use ---------------------------------------------------------------------------------------------------------
@@ -127,7 +126,7 @@ class Row:
         verdict = f"{len(self.total.faults)} VIOLATIONS" if self.total.faults else "ok"
         notes = "".join(f", {count} {what}" for what, count in sorted(self.notes.items()))
         print(f"ROW {self.again}: {verdict}, {self.done} tries in {time.monotonic() - began:.0f} s, seed {self.seed}, slowest recovery "
-              f"{self.slowest:.1f} s{notes}: {self.total.line()}", flush=True)
+              f"{self.slowest[0]:.1f} s ({self.slowest[1]}){notes}: {self.total.line()}", flush=True)
         return 1 if self.total.faults else 0
 
     def shared(self):

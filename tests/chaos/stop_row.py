@@ -52,7 +52,7 @@ def alone(t, world, worker):
     began = time.monotonic()
     world.stop_producing()
     harness.wait_until(lambda: not world.pending() or not worker.running(), what="the worker that was stopped goes on")
-    t.within(began, "going on after SIGSTOP")
+    t.took(began, "going on after SIGSTOP")
     t.check("I9", worker.running() and worker.stop() == 0, f"it ended with {worker.process.returncode}: {worker.stderr()[-2000:]}")
 
 
@@ -73,7 +73,7 @@ def succeeded(t, world, worker):
     successor = begun(world, successor)
     if exactly_once():
         harness.wait_until(lambda: not worker.running(), what="the worker that lost its lock ends")
-        t.within(woke, "the end of the one that lost its lock")
+        t.took(woke, "the end of the one that lost its lock")
         t.check("I5", worker.process.returncode not in (0, None), f"the one that lost its lock ended with {worker.process.returncode}")
         t.check("I8", worker.process.returncode > 0, f"the one that lost its lock ended by a signal: {worker.process.returncode}")
     else:
@@ -81,7 +81,7 @@ def succeeded(t, world, worker):
         worker.kill()
     world.stop_producing()
     harness.wait_until(lambda: not world.pending() or not successor.running(), what="the successor goes on")
-    t.within(woke, "going on beside a zombie")
+    t.took(woke, "going on beside a zombie")
     if not t.check("I9", successor.running(), f"the successor ended with {successor.process.returncode}: {successor.stderr()[-2000:]}"):
         return
     t.check("I9", successor.stop() == 0, f"the successor ended with {successor.process.returncode}")

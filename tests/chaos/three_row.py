@@ -67,7 +67,7 @@ def going_on(t, world, worker, what):
     known = set(world.pending())
     harness.wait_until(lambda: not known & set(world.pending()) or not worker.running(), 180, what)
     if not poison(t):  # looking for refused events and trying them again takes its own time, which is no part of the recovery
-        t.within(began, what)
+        t.took(began, what)
 
 
 def poison(t):

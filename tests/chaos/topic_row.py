@@ -49,7 +49,7 @@ def trial(t, bootstrap):
     began = harness.time.monotonic()
     world.stop_producing()
     harness.wait_until(lambda: not world.pending() or not worker.running(), what="its events drain")
-    t.within(began, f"going on with a topic that was {how}")
+    t.took(began, f"going on with a topic that was {how}")
     t.check("I9", worker.running() and worker.stop() == 0, f"the worker ended with {worker.process.returncode}: {worker.stderr()[-1500:]}")
     t.check("I7", not list((world.outbox / "dlq").glob("*.json")), f"a topic that was {how} made dead letters")
     t.judge(world)

@@ -1,5 +1,5 @@
 """Names in the sources, for check_layers: helpers of one word that many files have, files that many modules call the same, words of the
-glossary that stand twice, and names made of a word that it has another one for. The tables are those of bridge/README.md.
+glossary that stand twice, and names made of a word that it has another one for. And how long functions are. The tables are those of bridge/README.md.
 
 Sources are (path, code) without comments and strings.
 """
@@ -8,6 +8,7 @@ import os
 import re
 
 SAME_HELPER = 3  # so many files may have a helper of one word by the same name
+LONGEST = 43     # lines of a function
 SAME_FILE = 2    # so many modules may have a file of the same name
 HELPER = re.compile(r"^static [^;={}()]*?\b\*?([a-z][a-z0-9]*)\([^;{}]*\)\s*\{", re.M)
 # Of the names that once had to be looked into to know what they hold: none comes back.
@@ -51,6 +52,23 @@ def file_faults(paths, excepted):
     for name in sorted(excepted):
         if len(modules[name]) <= SAME_FILE:
             yield f"bridge/README.md: {name} is no file of more than {SAME_FILE} modules any more"
+
+
+def length_faults(sources):
+    """Of a function, from the line that opens its body to the one that ends it."""
+    for path, code in sources:
+        head, began = False, 0
+        for number, line in enumerate(code.split("\n"), 1):
+            if re.match(r"[A-Za-z_][^=;]*\(", line):
+                head, began = True, 0
+            if head and line.endswith(";"):
+                head = False
+            elif head and line.endswith("{"):
+                head, began = False, number
+            elif line == "}" and began:
+                if number - began >= LONGEST:
+                    yield f"{path}:{began}: a function of {number - began + 1} lines; the most are {LONGEST}"
+                began = 0
 
 
 def glossary_faults(words, where="bridge/README.md"):

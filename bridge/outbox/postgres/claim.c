@@ -60,13 +60,14 @@ enum status pg_stand_by(void *impl, struct error *err) {
   struct pg_args args = {0};
   write_owner(us);
   pg_add_text(&args, span_of(us));
-  enum status st = pg_step(
-      p, SIDE_WRITING,
-      "WITH old AS (DELETE FROM @worker WHERE seen {<} (^clock_timestamp() {-} '1 day'::^interval)) "
-      "INSERT INTO @worker AS w (worker, seen) SELECT $1, ^clock_timestamp() "
-      "WHERE ^set_config('synchronous_commit', 'off', true) IS NOT NULL "
-      "ON CONFLICT (worker) DO UPDATE SET seen = EXCLUDED.seen",
-      &args, NULL, err);
+  enum status st =
+      pg_step(p, SIDE_WRITING,
+              "WITH old AS (DELETE FROM @worker WHERE seen {<} (^clock_timestamp() {-} "
+              "'1 day'::^interval)) "
+              "INSERT INTO @worker AS w (worker, seen) SELECT $1, ^clock_timestamp() "
+              "WHERE ^set_config('synchronous_commit', 'off', true) IS NOT NULL "
+              "ON CONFLICT (worker) DO UPDATE SET seen = EXCLUDED.seen",
+              &args, NULL, err);
   p->stands_by = p->stands_by || st == ST_OK;
   return st;
 }

@@ -29,7 +29,8 @@ static const char replay[] =
     "OVERRIDING SYSTEM VALUE SELECT seq, id, name, key, payload, headers, created_at, arrived_at "
     "FROM gone), noted AS (INSERT INTO @attempt (seq, id, attempts, since_us) "
     "SELECT seq, id, 0, $5 FROM gone ON CONFLICT (seq, id) DO UPDATE SET attempts = 0, "
-    "last_error = NULL, first_failed_us = NULL, failed_us = NULL, since_us = EXCLUDED.since_us)" TOLD;
+    "last_error = NULL, first_failed_us = NULL, failed_us = NULL, since_us = "
+    "EXCLUDED.since_us)" TOLD;
 static const char purge[] =
     "WITH " MINE_DURABLE FOUND
     "gone AS (DELETE FROM @dead d USING found f WHERE d.seq {=} f.seq AND d.id {=} f.id "

@@ -141,7 +141,8 @@ static void judge_holders(const struct pg_result *r, struct examined *out) {
 }
 
 static const char dead_sql[] =
-    "SELECT n_live_tup, n_dead_tup, ^pg_table_size(relid), GREATEST(last_vacuum, last_autovacuum) FROM ^pg_stat_user_tables "
+    "SELECT n_live_tup, n_dead_tup, ^pg_table_size(relid), GREATEST(last_vacuum, last_autovacuum) "
+    "FROM ^pg_stat_user_tables "
     "WHERE relid {=} '#outbox'::^regclass";
 
 static void judge_dead(const struct pg_result *r, struct examined *out) {

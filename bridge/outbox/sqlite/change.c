@@ -6,7 +6,8 @@
 enum made { MOVE, TAKE_DEAD, NOTE, AFRESH, MADE };
 static const char *const made_sql[MADE] = {
     [MOVE] =
-        "INSERT OR REPLACE INTO main.busbridge_dead (seq, id, name, key, payload, headers, created_at, "
+        "INSERT OR REPLACE INTO main.busbridge_dead (seq, id, name, key, payload, headers, "
+        "created_at, "
         "arrived_ms, reason, error, error_code, topic, attempts, first_failed_us, failed_us, "
         "since_us) SELECT o.seq, CAST(o.id AS TEXT), CAST(o.name AS TEXT), CAST(o.key AS TEXT), "
         "CAST(o.payload AS TEXT), CAST(o.headers AS TEXT), CAST(o.created_at AS TEXT), "

@@ -25,7 +25,8 @@ static void set_keys(struct relay *r, const struct key *keys, size_t count) {
     log_write(
         r->parts.log, LOG_WARNING, "relay", "keys_not_kept",
         FIELDS(F_INT("events", count), F_TEXT("error", err.text)),
-        "Ids could be kept neither in Redis nor in the outbox: a crash may publish these events again");
+        "Ids could be kept neither in Redis nor in the outbox: a crash may publish these events "
+        "again");
 }
 
 /* Topic, partition, offset; printf would cost more than the removal of the file. */

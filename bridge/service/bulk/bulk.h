@@ -24,7 +24,8 @@ struct bulk_request {
   struct span ids; /* one a line, whole ones: of an entry, or the stem of its file; empty: none */
   const struct caller *by;
 };
-/* {"version":1,"selection":N|null,"kind":"replay|purge","count":N,"topics":{},"reasons":{},"samples":[5
+/* {"version":1,"selection":N|null,"kind":"replay|purge","count":N,"topics":{},"reasons":{},
+ * "samples":[5
  * ids], "missing":N,"missing_samples":[5]}: topics where they would go, reasons why they died,
  * missing ids that no dead letter has. selection is null for a dry run and for nothing. ST_INVALID:
  * neither filter nor ids nor all, or both. */
@@ -33,7 +34,8 @@ MUST_CHECK enum status service_bulk_freeze(struct service *s, const struct bulk_
 
 /* At most limit entries (0: as many as a second allows).
  * {"version":1,"selection":N,"kind","filter":"...","force":bool,
- * "began":"...","total":N,"left":N,"round":N,"replayed"|"purged":N,"refused":N,"busy":N,"failed":N,"vanished":N,
+ * "began":"...","total":N,"left":N,"round":N,"replayed"|"purged":N,"refused":N,"busy":N,
+ * "failed":N,"vanished":N,
  * "finished":bool,"done":N of this step,"wait":bool,"errors":[{"file","code","text"}, at most 10]}
  * refused: in Kafka already. busy: in a batch that is not settled yet. vanished: not in dlq/ any
  * more, or another by now. wait: a round ended; ask again in a second. The counts are of all steps;

@@ -19,7 +19,8 @@ struct doctor_request {
   const char *source;              /* the file they come from, NULL: none */
   const struct clock *clock;
 };
-/* {"version":1,"verdict":"ok|warning|failed","unreachable":bool,"checks":[{"check","verdict":"ok|warning|failed|
+/* {"version":1,"verdict":"ok|warning|failed","unreachable":bool,"checks":[{"check",
+ * "verdict":"ok|warning|failed|
  * skipped","found","next":text|null}]}. unreachable: the broker does not answer, and nothing else
  * failed. What is wrong is a finding, never a status: only ST_NO_MEMORY is returned. Takes up to
  * about a minute when much is wrong. */
@@ -41,7 +42,8 @@ MUST_CHECK enum status doctor_accept_cluster(const struct doctor_request *reques
  * when `send` is its count.
  * {"version":1,"outbox","changed":bool,"id","was","pending":N,"published":N (in_topics, in_redis:
  * of them),"fresh":N,
- * "unknown":N,"dead_published":N,"redis":"asked|off|away","topics":[{"topic","tells_from":time|null,"why":text},
+ * "unknown":N,"dead_published":N,"redis":"asked|off|away","topics":[{"topic",
+ * "tells_from":time|null,"why":text},
  * where an entry belongs],
  * "unknown_entries":[{"file","id","name","created_at"}, at most NEW_ID_SHOWN]}. changed false:
  * `unknown` is not what was typed; nothing was changed. tells_from null: from its beginning, or

@@ -30,7 +30,8 @@ MUST_CHECK enum status configure_load(const struct configure *c, struct settings
                                       struct buffer *warnings, struct error *err);
 
 /* What is in force and where it comes from, one JSON value without secrets:
- * {"version":1,"settings":[{"key","value","default":"..."|null,"source":"default|FILE:LINE|VARIABLE|-X","type","reloadable",
+ * {"version":1,"settings":[{"key","value","default":"..."|null,
+ * "source":"default|FILE:LINE|VARIABLE|-X","type","reloadable",
  * "hidden":bool,"help"}]}; routes and kafka.* keys stand at the end, with default null. */
 MUST_CHECK enum status configure_show(const struct settings *settings, struct buffer *json,
                                       struct error *err);

@@ -27,8 +27,10 @@ MUST_CHECK enum status schemas_text(struct schemas *s, struct span event, struct
 /* Would the relay publish this payload under that name? reason, error and remedy are those of the
  * dead letter it would become. own: it has a schema of its own (else it goes in the envelope, near
  * names what may have been meant).
- * {"version":1,"event","name","topic","schema","own":bool,"near":..|null,"fits":bool,"reason":..|null,"error":..|null,
- * "remedy":..|null,"left_out":N,"unknown_fields":"carry"|"drop"|"whole","unknown":["payload.b",...],"cut_numbers":N}
+ * {"version":1,"event","name","topic","schema","own":bool,"near":..|null,"fits":bool,
+ * "reason":..|null,"error":..|null,
+ * "remedy":..|null,"left_out":N,"unknown_fields":"carry"|"drop"|"whole","unknown":["payload.b",
+ * ...],"cut_numbers":N}
  */
 MUST_CHECK enum status schemas_check(struct schemas *s, struct span event, struct span payload,
                                      struct buffer *json, struct error *err);

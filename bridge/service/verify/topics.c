@@ -241,28 +241,18 @@ static enum status look_far(struct topics *t, bool *older, struct error *err) {
   return st == ST_END ? ST_OK : st;
 }
 
-static enum status check_batches(struct topics *t, struct error *err) {
-  struct verify *v = t->v;
-  struct suspects *missing = calloc(1, sizeof *missing);
-  struct buffer names = {0};
-  uint64_t twice = 0;
+/* reached: the topics still have what is as old as the batches. */
+static void say_batches(struct verify *v, struct suspects *missing, uint64_t twice, bool reached) {
   char some[NUMBER_TEXT], all[NUMBER_TEXT];
-  bool reached = false;
-  enum status st = missing ? ST_OK : error_set(err, ST_NO_MEMORY, "out of memory");
   number_text(v->batch_ids.count, all);
-  if (st == ST_OK && unseen(v, missing, &twice)) {
-    verify_pause(v);
-    if (t->count) st = look_far(t, &reached, err);
-    if (st == ST_OK) unseen(v, missing, &twice);
-    reached = reached || beginnings_kept(v, missing);
-  }
-  if (st != ST_OK) goto out;
   if (missing->count) {
+    struct buffer names = {0};
     verify_samples(missing, true, &names);
     verify_found(v, "last batches", reached ? REPORT_FAILED : REPORT_WARNING,
                  "%s of the %s ids of the last batches are not in their topic: %s%s",
                  number_text(missing->count, some), all, buffer_z(&names),
                  reached ? "" : "; what is older has been removed from there too");
+    buffer_release(&names);
     verify_next(
         v, "%s",
         reached ? "The ledger says that they were committed: was a topic made anew, or its records "
@@ -279,8 +269,21 @@ static enum status check_batches(struct topics *t, struct error *err) {
   } else {
     verify_found(v, "last batches", REPORT_SKIPPED, "no batch with entries is known");
   }
-out:
-  buffer_release(&names);
+}
+
+static enum status check_batches(struct topics *t, struct error *err) {
+  struct verify *v = t->v;
+  struct suspects *missing = calloc(1, sizeof *missing);
+  uint64_t twice = 0;
+  bool reached = false;
+  enum status st = missing ? ST_OK : error_set(err, ST_NO_MEMORY, "out of memory");
+  if (st == ST_OK && unseen(v, missing, &twice)) {
+    verify_pause(v);
+    if (t->count) st = look_far(t, &reached, err);
+    if (st == ST_OK) unseen(v, missing, &twice);
+    reached = reached || beginnings_kept(v, missing);
+  }
+  if (st == ST_OK) say_batches(v, missing, twice, reached);
   if (missing) arena_release(&missing->arena);
   free(missing);
   return st;
