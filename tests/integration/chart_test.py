@@ -34,7 +34,7 @@ class Chart(unittest.TestCase):
         for number, block in enumerate(blocks):
             self.files.append(self.dir / f"{number}.yaml")
             self.files[-1].write_text(block)
-        self.assertEqual(len(self.files), 4)
+        self.assertEqual(len(self.files), 5)
 
     def render(self, values, release="shop", *more):
         text = run(self.helm, "template", release, CHART, "-f", values, *more).stdout
@@ -49,7 +49,7 @@ class Chart(unittest.TestCase):
 
     @staticmethod
     def pod(objects):
-        workload, = (o for o in objects if o["kind"] == "StatefulSet")
+        workload, = (o for o in objects if o["kind"] in ("StatefulSet", "Deployment"))
         return workload["spec"]["template"]["spec"], workload
 
     @staticmethod
@@ -69,7 +69,7 @@ class Chart(unittest.TestCase):
                     kinds.add(document["kind"])
                     if "coreos" not in document["apiVersion"]:
                         out.write("---\n" + yaml.safe_dump(document))
-        self.assertEqual(kinds, {"StatefulSet", "Service", "ServiceAccount", "ConfigMap", "PodDisruptionBudget", "NetworkPolicy", "PodMonitor", "PrometheusRule"})
+        self.assertEqual(kinds, {"StatefulSet", "Deployment", "Service", "ServiceAccount", "ConfigMap", "PodDisruptionBudget", "NetworkPolicy", "PodMonitor", "PrometheusRule"})
         for release in RELEASES:
             run(validator, "--strict", "-k", release, core)
         core.write_text(core.read_text().replace("serviceName", "serviceNaem"))
@@ -80,8 +80,12 @@ class Chart(unittest.TestCase):
         for text, word in ((good + "replicas: 2\n", "replicas"), (good + "image: {name: x}\n", "name"), (good + "settings: {flush: 3s}\n", "settings"),
                            (good + "settings: {outbox.url: file:/x}\n", "settings"), (good + "drainSeconds: soon\n", "drainSeconds"),
                            (good + "settings: {log.level: \"info\\nredis.url = off\"}\n", "settings"), ("outbox: {size: 1Gi}\n", "image"),
-                           (good + "outbox: {existingClaim: a}\n", "application")):
+                           (good + "outbox: {existingClaim: a}\n", "application"), ("outbox: {urlKey: u}\n", "value secret"),
+                           ("secret: s\noutbox: {urlKey: u, existingClaim: a}\n", "two outboxes"), (good + "settings: {state.dir: /x}\n", "settings")):
             self.refused(text, word)
+        for key, value in (("kafka.sasl.password", "geheim"), ("http.token", "geheim"), ("registry.oauth_secret", "geheim"), ("kafka.ssl.key.pem", "geheim"),
+                           ("registry.key_password", "geheim"), ("redis.url", "redis://:geheim@redis:6379/0"), ("registry.url", "https://u:geheim@registry")):
+            self.refused(good + f"settings: {{{key}: '{value}'}}\n", f"{key}_file: /etc/busbridge/")
         schema = json.loads((CHART / "values.schema.json").read_text())
 
         def closed(part, path):
@@ -108,9 +112,11 @@ class Chart(unittest.TestCase):
             self.assertIs(pod["automountServiceAccountToken"], False)
             for container in pod.get("initContainers", []) + pod["containers"]:
                 self.assertEqual(container["securityContext"], LOCKED)
-                self.assertIn({"name": "outbox", "mountPath": "/outbox"}, container["volumeMounts"])
+                place = {"name": "outbox", "mountPath": "/outbox"} if workload["kind"] == "StatefulSet" else {"name": "state", "mountPath": "/run/busbridge"}
+                self.assertIn(place, container["volumeMounts"])
             for volume in pod["volumes"]:
-                self.assertLessEqual(set(volume), {"name", "projected", "configMap", "persistentVolumeClaim"})
+                self.assertLessEqual(set(volume), {"name", "projected", "configMap", "persistentVolumeClaim", "emptyDir"})
+                self.assertTrue("emptyDir" not in volume or workload["kind"] == "Deployment", "an outbox that goes with its pod")
             given = yaml.safe_load(values.read_text())
             drain = seconds(re.search(r"^shutdown.drain_timeout = (\S+)", self.conf(objects), re.M).group(1))
             stop = 0 if "outbox" in given else 30
@@ -121,6 +127,18 @@ class Chart(unittest.TestCase):
                 self.assertEqual(workload["spec"]["persistentVolumeClaimRetentionPolicy"], {"whenDeleted": "Retain", "whenScaled": "Retain"})
             else:
                 self.assertNotIn("restartPolicy", pod["containers"][0])
+
+    def test_a_database_is_relayed_by_one_of_two_workers(self):
+        objects = self.render(self.files[4])[1]
+        pod, workload = self.pod(objects)
+        worker, = pod["containers"]
+        self.assertEqual((workload["kind"], workload["spec"]["replicas"], workload["spec"]["strategy"]["rollingUpdate"]),
+                         ("Deployment", 2, {"maxSurge": 1, "maxUnavailable": 0}))
+        self.assertEqual(worker["args"][-1], "--standby")
+        self.assertEqual(worker["readinessProbe"]["httpGet"]["path"], "/readyz")
+        self.assertRegex(self.conf(objects), r"(?m)^outbox.url_file = /etc/busbridge/outbox.url\nstate.dir = /run/busbridge$")
+        self.assertNotIn("outbox.url =", self.conf(objects))
+        self.assertIn({"secret": {"name": "shop-busbridge"}}, pod["volumes"][0]["projected"]["sources"])
 
     def test_two_releases_in_one_namespace_do_not_meet(self):
         one, two = (self.render(self.files[2], release)[1] for release in ("shop", "desk"))
@@ -145,7 +163,7 @@ class Chart(unittest.TestCase):
             text = self.conf(self.render(values)[1])
             for name in re.findall(r"/etc/busbridge/([\w.]+)", text):
                 if not (self.dir / name).exists():
-                    (self.dir / name).write_text("redis://127.0.0.1:6379/0\n")
+                    (self.dir / name).write_text("redis://127.0.0.1:6379/0\n" if name == "redis.url" else "postgresql://busbridge@127.0.0.1/shop\n")
                     (self.dir / name).chmod(0o400)
             schemas, outbox = self.dir / "etc-schemas/order", self.dir / "outbox"
             schemas.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import harness
+import postgres
 import yaml
 from broker import cache_folder
 
@@ -147,6 +148,9 @@ class Kubernetes(harness.BusTest):
         cls.job = yaml.safe_load((DEPLOY / "kubernetes/examples/drain-job.yaml").read_text())
         cls.shared_text = run("kubectl", "kustomize", DEPLOY / "kubernetes/standby").stdout
         cls.shared = {o["kind"]: o for o in yaml.safe_load_all(cls.shared_text)}
+        cls.database_text = run("kubectl", "kustomize", DEPLOY / "kubernetes/postgres").stdout
+        cls.database = {o["kind"]: o for o in yaml.safe_load_all(cls.database_text)}
+        cls.database_pod = cls.database["Deployment"]["spec"]["template"]["spec"]
         cls.shared_pod = cls.shared["Deployment"]["spec"]["template"]["spec"]
         cls.pod = cls.objects["StatefulSet"]["spec"]["template"]["spec"]
         (cls.sidecar,) = cls.pod["initContainers"]
@@ -164,13 +168,15 @@ class Kubernetes(harness.BusTest):
         rendered.write_text(self.text)
         shared = self.dir / "shared.yaml"
         shared.write_text(self.shared_text)
+        database = self.dir / "database.yaml"
+        database.write_text(self.database_text)
         for release in (OLDEST, VALIDATOR):
-            run(self.validator(), "--strict", "-k", release, rendered, shared, DEPLOY / "kubernetes/examples/drain-job.yaml")
+            run(self.validator(), "--strict", "-k", release, rendered, shared, database, DEPLOY / "kubernetes/examples/drain-job.yaml")
         rendered.write_text(self.text.replace("maxUnavailable", "maxUnavailible"))
         self.assertNotEqual(run(self.validator(), "--strict", rendered, expect=None).returncode, 0)
 
     def test_pods_are_restricted(self):
-        for pod in (self.pod, self.shared_pod, self.job["spec"]["template"]["spec"]):
+        for pod in (self.pod, self.shared_pod, self.database_pod, self.job["spec"]["template"]["spec"]):
             security = pod["securityContext"]
             self.assertEqual((security["runAsNonRoot"], security["runAsUser"], security["fsGroup"]), (True, 65532, 65532))
             self.assertEqual(security["seccompProfile"], {"type": "RuntimeDefault"})
@@ -181,7 +187,7 @@ class Kubernetes(harness.BusTest):
                 self.assertIn("memory", container["resources"]["limits"])
                 self.assertFalse(container["image"].endswith(":latest"))
             for volume in pod["volumes"]:
-                self.assertLessEqual(set(volume), {"name", "projected", "persistentVolumeClaim"})
+                self.assertLessEqual(set(volume), {"name", "projected", "persistentVolumeClaim"} if volume["name"] != "state" else {"name", "emptyDir"})
         self.assertIs(self.objects["ServiceAccount"]["automountServiceAccountToken"], False)
         self.assertNotIn("--token", self.text)
 
@@ -212,6 +218,40 @@ class Kubernetes(harness.BusTest):
         for port in ports:
             self.options = {"outbox.url": f"file:{self.outbox}", "http.listen": f":{port}", "kafka.bootstrap.servers": "127.0.0.1:1",
                             "redis.url_file": None}
+            workers.append(self.start_worker(*args))
+            harness.wait_until(lambda w=workers[-1]: w.logs("started") or w.logs("standby"), what=workers[-1].stderr)
+        ready = f"http://127.0.0.1:{ports[1]}{container['readinessProbe']['httpGet']['path']}"
+        with urllib.request.urlopen(ready, timeout=300) as answer:
+            self.assertEqual((answer.status, answer.read().decode().splitlines()[0]), (200, "standby"))
+        self.assertEqual([w.stop() for w in reversed(workers)], [0, 0])
+
+    def test_two_workers_stand_before_a_database_without_a_claim(self):
+        spec, (worker,) = self.database["Deployment"]["spec"], self.database_pod["containers"]
+        self.assertEqual((spec["replicas"], spec["strategy"]["rollingUpdate"]), (2, {"maxSurge": 1, "maxUnavailable": 0}))
+        self.assertIn("--standby", worker["args"])
+        self.assertNotIn("PersistentVolumeClaim", self.database)
+        self.assertIn({"name": "state", "mountPath": "/run/busbridge"}, worker["volumeMounts"])
+        self.assertEqual([v for v in self.database_pod["volumes"] if "persistentVolumeClaim" in v], [])
+        self.assertIn(5432, {p["port"] for rule in self.database["NetworkPolicy"]["spec"]["egress"] for p in rule["ports"]})
+        conf = self.database["ConfigMap"]["data"]["busbridge.conf"]
+        self.assertRegex(conf, r"(?m)^outbox.url_file = /etc/busbridge/outbox.url\nstate.dir = /run/busbridge$")
+        self.assertNotIn("postgresql:", conf)
+
+    def test_both_workers_before_a_database_are_ready(self):
+        try:
+            server = postgres.Server(fsync=False).start()
+        except postgres.Unavailable as why:
+            self.skipTest(str(why))
+        self.addCleanup(server.close)
+        server.migrate()
+        (container,) = self.database_pod["containers"]
+        folder = self.mounted(self.database)
+        args = [word.replace("/etc/busbridge", str(folder)) for word in container["args"]]
+        (folder / "outbox.url").write_text(server.url("relay"))
+        workers, ports = [], [harness.free_port(), harness.free_port()]
+        for port in ports:
+            self.options = {"http.listen": f":{port}", "kafka.bootstrap.servers": "127.0.0.1:1", "redis.url_file": None,
+                            "state.dir": str(self.dir / f"state-{port}")}
             workers.append(self.start_worker(*args))
             harness.wait_until(lambda w=workers[-1]: w.logs("started") or w.logs("standby"), what=workers[-1].stderr)
         ready = f"http://127.0.0.1:{ports[1]}{container['readinessProbe']['httpGet']['path']}"
