@@ -8,8 +8,8 @@
 #include "bridge/outbox/database/scanning.h"
 
 enum {
-  GAPS_MOST = 4096, /* beyond that the oldest are the sweep's alone */
-  GAP_WIDTH = 1024  /* below one row: what lies further back has been settled */
+  GAPS_MOST = 1024, /* beyond that the oldest are the sweep's alone */
+  GAP_WIDTH = 512   /* below one row: what lies further back has been settled */
 };
 
 struct db_gap {
