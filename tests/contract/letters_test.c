@@ -157,6 +157,24 @@ RULE(bytes_that_are_no_json_come_back_as_they_were) {
   buffer_release(&bytes);
 }
 
+static void ask_the_outbox(void *ctx, struct letter *list, size_t count) {
+  struct box *b = ctx;
+  assert_int_equal(count, 1);
+  assert_true(span_is(list[0].id, "a"));
+  assert_string_equal(box_list(b, LIST_DEAD, 0, NULL).ids, "a");
+  assert_int_equal(box_counts(b).dead, 1);
+}
+
+RULE(who_judges_a_replay_may_ask_the_outbox) {
+  struct box *b = *state;
+  char token[300];
+  one_dead(b, token);
+  struct letter letter = {.token = token, .when_us = TIME_NONE};
+  store_replay_all(b->store, &letter, 1, ask_the_outbox, b);
+  assert_int_equal(letter.status, ST_OK);
+  assert_string_equal(box_take_some(b), "a");
+}
+
 int main(void) {
   return rules_of_each_kind();
 }

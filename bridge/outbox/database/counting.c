@@ -18,8 +18,9 @@ static bool affordable(const struct db *d) {
 
 static void apply_count(struct db *d, const struct db_figures *now) {
   mutex_lock(&d->lock);
-  d->pending = now->pending;
+  d->pending = now->pending > d->asides.count ? now->pending - d->asides.count : 0;
   d->dead = now->dead;
+  d->count_due = false;
   if (now->last > d->counted) d->counted = now->last;
   if (!d->listed) d->first = now->pending;
   d->listed = true;
@@ -39,6 +40,13 @@ enum status db_count_anew(struct db *d, struct error *err) {
   d->count_ns = clock_mono_ns(d->clock);
   d->count_took_ns = d->count_ns - began_ns;
   return st;
+}
+
+enum status db_count_due(struct db *d, struct error *err) {
+  mutex_lock(&d->lock);
+  bool due = d->count_due;
+  mutex_unlock(&d->lock);
+  return due ? db_count_anew(d, err) : ST_OK;
 }
 
 /* Rows that were read are counted if they came since. */
@@ -61,8 +69,9 @@ static void tell(struct db *d, struct store_counts *out) {
                                .returned = d->returned,
                                .listed = d->listed,
                                .dead = d->dead,
+                               .aside = d->asides.count,
                                .oldest_us = TIME_NONE,
-                               .exact = d->listed || !d->create};
+                               .exact = (d->listed && !d->count_due) || !d->create};
   mutex_unlock(&d->lock);
 }
 
@@ -77,7 +86,7 @@ enum status db_counts(void *impl, bool oldest, struct store_counts *out, struct 
   if (st != ST_OK) return st;
   out->oldest_us = now.oldest_us;
   if (out->listed) goto told;
-  out->pending = now.pending;
+  out->pending = now.pending > out->aside ? now.pending - out->aside : 0;
   out->dead = now.dead;
 told:
   out->arrived =

@@ -1,6 +1,6 @@
 /* An outbox in a database is opened, owned and closed.
  * One thread, but for the questions; a crash ends its claim, or lets it run out. */
-#include "bridge/outbox/database/parts.h"
+#include "bridge/outbox/database/asides.h"
 
 #include <errno.h>
 #include <time.h>
@@ -66,6 +66,7 @@ void db_close(void *impl) {
   if (d->impl) d->steps->close(d->impl);
   db_hands_forget(d, true);
   table_release(&d->hands);
+  db_asides_release(d);
   free(d->notices);
   db_gaps_release(d);
   wake_close(d->wake);
@@ -82,9 +83,10 @@ enum status db_begin(void *impl, const struct store_config *config, struct error
   struct db *d = impl;
   d->c = *config;
   if (!d->c.window) d->c.window = 1;
-  if (!d->create) return ST_OK;
+  if (!d->create) return db_asides_load(d, err);
   d->wake = wake_open();
-  return d->wake >= 0 ? ST_OK : error_sys(err, errno, "opening an eventfd");
+  if (d->wake < 0) return error_sys(err, errno, "opening an eventfd");
+  return db_asides_load(d, err);
 }
 
 /* ---- whose it is ---- */
@@ -159,18 +161,14 @@ enum status db_renew_id(void *impl, struct error *err) {
   return st;
 }
 
-/* ---- nothing is ever on its way, and what hinders one hinders all ---- */
-
-bool db_hinders_one(const void *impl, const struct error *why) {
-  (void)impl, (void)why;
-  return false;
-}
+/* ---- nothing is ever on its way ---- */
 
 const char *db_remedy(int sys) {
   switch (sys) {
   case EHOSTUNREACH: return "See why the database does not answer";
   case EBUSY: return "End the transaction that another program keeps open";
   case ENOSPC: return "Make room for the database";
+  case EPERM: return ASIDE_REMEDY;
   case EACCES: return "Give the worker the right to it; busbridge doctor tells which";
   default: return "Do what the error says; busbridge doctor tells more";
   }
@@ -188,27 +186,6 @@ void db_vitals(const void *impl, struct store_vitals *out) {
 uint64_t db_left(const void *impl, int64_t now_us) {
   (void)impl, (void)now_us;
   return 0;
-}
-
-enum status db_aside(void *impl, const struct entry_ref *ref, struct span id, enum aside what,
-                     const struct failure *why, const struct error *hindrance, struct error *err) {
-  (void)impl, (void)ref, (void)id, (void)what, (void)why;
-  return error_set(err, ST_AGAIN, "%s", hindrance->text);
-}
-
-enum status db_aside_sync(void *impl, struct error *err) {
-  (void)impl, (void)err;
-  return ST_OK;
-}
-
-void db_aside_tend(void *impl) {
-  (void)impl;
-}
-
-enum status db_asides(void *impl, size_t limit, store_aside_fn visit, void *ctx,
-                      struct error *err) {
-  (void)impl, (void)limit, (void)visit, (void)ctx, (void)err;
-  return ST_OK;
 }
 
 /* ---- the kind's own answers ---- */

@@ -2,8 +2,6 @@
  * Any thread; a crash leaves nothing. */
 #include "bridge/outbox/database/parts.h"
 
-#include "bridge/outbox/survey.h"
-
 enum {
   FOUND_MAX = 20,
   PAGE_ROWS = 200,
@@ -98,12 +96,19 @@ struct walk {
   struct buffer after_id;
 };
 
+static bool is_aside(struct db *d, int64_t seq) {
+  mutex_lock(&d->lock);
+  bool aside = db_is_aside(d, seq);
+  mutex_unlock(&d->lock);
+  return aside;
+}
+
 static enum status walk_row(struct walk *w, const struct db_row *row, struct arena *arena,
                             struct error *err) {
   struct row_entry e;
   enum status st = row_read(row, w->q.shelf, 0, w->d->lifting, arena, &e, err);
   if (st != ST_OK) return st;
-  if (w->q.shelf == SHELF_PENDING && !db_is_ours(&e)) return ST_OK;
+  if (w->q.shelf == SHELF_PENDING && (!db_is_ours(&e) || is_aside(w->d, row->seq))) return ST_OK;
   if (w->match && !w->match(w, row, &e)) return ST_OK;
   w->met++;
   if (w->limit && w->shown >= w->limit) return ST_OK;
@@ -257,6 +262,8 @@ enum status db_list(void *impl, unsigned which, const struct store_range *range,
       (which & LIST_PENDING ? DB_COUNT_PENDING : 0) | (which & LIST_DEAD ? DB_COUNT_DEAD : 0);
   enum status st =
       what ? DB_STEP(d, SIDE_READING, count(d->impl, SIDE_READING, what, &now, err)) : ST_OK;
+  if (which & LIST_PENDING)
+    now.pending -= now.pending > d->asides.count ? d->asides.count : now.pending;
   *total = (which & LIST_PENDING ? now.pending : 0) + (which & LIST_DEAD ? now.dead : 0);
   return st == ST_OK ? list_shelves(d, which, NULL, limit, visit, ctx, err) : st;
 }
@@ -359,40 +366,8 @@ bool db_lies(void *impl, const struct entry_ref *ref, struct span id) {
                        ? ST_NOT_FOUND
                        : db_look_up(d, ref->shelf, ref->token, &page, &row, NULL);
   if (st == ST_OK) st = row_read(row, ref->shelf, 0, d->lifting, &page.arena, &e, NULL);
+  if (st == ST_OK && ref->shelf == SHELF_PENDING && is_aside(d, row->seq)) st = ST_NOT_FOUND;
   bool lies = st == ST_OK && event_goes_by(&e.event, id);
   db_page_release(&page);
   return lies;
-}
-
-/* ---- everything that is there ---- */
-
-struct surveying {
-  struct db *d;
-  store_survey_fn visit;
-  void *ctx;
-  struct buffer shown;
-};
-
-static bool survey_one(void *ctx, const struct entry_info *info) {
-  struct surveying *s = ctx;
-  buffer_clear(&s->shown);
-  buffer_add_z(&s->shown, db_shelf_words(info->shelf, SPAN("")));
-  buffer_add_z(&s->shown, info->label);
-  const struct survey_item item = {ODDITY_NONE, info->shelf, buffer_z(&s->shown), info->id};
-  return s->visit(s->ctx, &item);
-}
-
-enum status db_survey(void *impl, size_t limit, store_survey_fn visit, void *ctx,
-                      uint64_t *left_out, struct error *err) {
-  struct surveying s = {impl, visit, ctx, {0}};
-  enum status st = ST_OK;
-  *left_out = 0;
-  for (unsigned which = LIST_PENDING; which <= LIST_DEAD && st == ST_OK; which++) {
-    uint64_t total = 0;
-    st = db_list(impl, which, NULL, limit, survey_one, &s, &total, err);
-    if (limit && total > limit) *left_out += total - limit;
-  }
-  if (st == ST_OK) st = buffer_status(&s.shown, err);
-  buffer_release(&s.shown);
-  return st;
 }

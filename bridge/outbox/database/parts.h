@@ -48,7 +48,11 @@ struct db {
   int64_t cursor;     /* the scan's place: behind this seq */
   uint64_t overtaken; /* so often what was read ahead may have changed */
   uint64_t pending, dead, first, gone, vanished, returned, given_back;
-  int64_t counted; /* the highest seq that is in pending */
+  int64_t counted;     /* the highest seq that is in pending */
+  bool count_due;      /* the figures may be wrong: they are counted when that is affordable */
+  struct table asides; /* struct db_aside by seq; the finisher alone changes them */
+  int64_t unsure[STORE_ROWS]; /* seqs of the changes whose answer was lost */
+  size_t unsure_count;
 
   /* the reader's */
   int wake;
@@ -74,6 +78,7 @@ struct db {
 struct db_hand *db_hand_of(const struct db *d, int64_t seq); /* in hand; NULL: it is not */
 bool db_hand_known(const struct db *d, int64_t seq);         /* or was, in this scan */
 MUST_CHECK bool db_hand_put(struct db *d, const struct db_hand *hand); /* false: memory is out */
+void db_hand_pass(struct db *d, int64_t seq); /* it was looked at, and is not handed out */
 void db_hand_end(struct db *d, int64_t seq, bool passed);
 void db_hands_forget(struct db *d, bool all); /* those that passed, or all */
 MUST_CHECK bool db_notice(struct db *d, int64_t seq);
@@ -98,6 +103,11 @@ void db_tell(struct db *d); /* the reader looks again */
     db_timed_status;                                                                               \
   })
 void db_took(const struct db *d, enum store_step step, int64_t began_ns); /* counting.c */
+
+/* asides.c: rows that the database refuses to change; what became of each is written down. */
+MUST_CHECK enum status db_asides_load(struct db *d, struct error *err);
+void db_asides_release(struct db *d);
+bool db_is_aside(const struct db *d, int64_t seq); /* under lock */
 
 /* looking.c: the row of a token into page, which is empty. ST_NOT_FOUND. */
 MUST_CHECK enum status db_look_up(struct db *d, enum shelf shelf, struct span token,

@@ -84,9 +84,9 @@ static enum status read_page(struct db *d, struct error *err) {
 static void note_late(struct db *d, const int64_t *seqs, size_t count) {
   mutex_lock(&d->lock);
   for (size_t i = 0; i < count; i++) {
-    if (db_hand_known(d, seqs[i]) || db_gap_known(d, seqs[i])) continue;
+    if (db_hand_known(d, seqs[i]) || db_gap_known(d, seqs[i]) || db_is_aside(d, seqs[i])) continue;
     if (!db_notice(d, seqs[i])) break; /* the next sweep finds it */
-    d->pending++;
+    d->count_due = true;               /* whether the last count had it nobody knows */
   }
   mutex_unlock(&d->lock);
 }
@@ -146,7 +146,7 @@ static enum status read_one(struct db *d, int64_t seq, struct error *err) {
 
 static bool is_held(struct db *d, int64_t seq) {
   mutex_lock(&d->lock);
-  bool held = db_hand_of(d, seq);
+  bool held = db_hand_of(d, seq) || db_is_aside(d, seq);
   mutex_unlock(&d->lock);
   return held;
 }
@@ -198,6 +198,7 @@ static enum status next_row(struct db *d, const struct db_row **row, struct erro
   }
   end_scan(d);
   enum status st = sweep(d, err);
+  if (st == ST_OK) st = db_count_due(d, err);
   return st == ST_OK ? next_notice(d, row, err) : st;
 }
 
@@ -246,7 +247,12 @@ static enum status hand_out(struct db *d, const struct db_row *row, struct arena
           : ST_OK;
   if (!may) e = (struct row_entry){.reason = REASON_CRASHES_WORKER, .event.payload = JSON_NONE};
   if (st != ST_OK) return st;
-  if (!db_is_ours(&e)) return ST_NOT_FOUND;
+  if (!db_is_ours(&e)) {
+    mutex_lock(&d->lock);
+    db_hand_pass(d, row->seq);
+    mutex_unlock(&d->lock);
+    return ST_NOT_FOUND;
+  }
   if (!make_ref(d, row, &e, keep, &out->ref))
     return error_set(err, ST_NO_MEMORY, "no memory for an entry");
   out->text = e.text;
@@ -270,7 +276,7 @@ static void step_back(struct db *d, int64_t seq) {
 
 static void count_late(struct db *d) {
   mutex_lock(&d->lock);
-  d->pending++;
+  d->count_due = true;
   mutex_unlock(&d->lock);
 }
 
@@ -304,6 +310,7 @@ enum status db_follow(void *impl, struct error *err) {
   mutex_lock(&d->lock);
   int64_t counted = d->counted;
   mutex_unlock(&d->lock);
+  if (st == ST_OK) st = db_count_due(d, err);
   if (st == ST_OK) st = DB_TIMED(d, STEP_POLL, SIDE_READING, arrived(d->impl, counted, &more, err));
   return st == ST_OK && more ? db_count_anew(d, err) : st;
 }

@@ -36,6 +36,17 @@ bool db_hand_put(struct db *d, const struct db_hand *hand) {
   return true;
 }
 
+/* Of a kind whose rows come late: not taken for one of these by each sweep. */
+void db_hand_pass(struct db *d, int64_t seq) {
+  struct db_hand *hand = find_hand(d, seq);
+  if (!d->steps->late || hand || d->hands.count > d->c.window) return;
+  hand = calloc(1, sizeof *hand);
+  if (!hand) return;
+  hand->seq = seq;
+  hand->passed = true;
+  if (table_put(&d->hands, name_of(&hand->seq), hand) != ST_OK) free(hand);
+}
+
 static void forget_hand(struct db *d, struct db_hand *hand) {
   table_remove(&d->hands, name_of(&hand->seq));
   free(hand);

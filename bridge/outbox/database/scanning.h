@@ -14,6 +14,7 @@ void db_gaps_answered(struct db *d, const struct db_query *q);
 
 /* counting.c */
 MUST_CHECK enum status db_count_anew(struct db *d, struct error *err);
+MUST_CHECK enum status db_count_due(struct db *d, struct error *err); /* where something says so */
 void db_count_page(struct db *d);
 
 #endif

@@ -124,6 +124,10 @@ static void add(struct chain *c, size_t i) {
 /* ---- what was done ---- */
 
 static void count_change(struct db *d, const struct db_change *change, bool held) {
+  if (db_is_aside(d, change->seq)) { /* it does not count as pending any more */
+    d->dead += d->listed && change->found == DB_WAS_PENDING && change->fate == DB_DEAD;
+    return;
+  }
   bool was = change->found == DB_WAS_PENDING;
   bool out = was && change->fate != DB_RETRY && change->fate != DB_AFRESH;
   bool vanished = change->found == DB_NOWHERE && held;
@@ -135,13 +139,37 @@ static void count_change(struct db *d, const struct db_change *change, bool held
   if (!held && change->found != DB_NOWHERE) d->overtaken++; /* it may have been read ahead */
 }
 
+static bool takes_out(const struct db_change *change) {
+  return change->fate == DB_DONE || change->fate == DB_LATE || change->fate == DB_DEAD;
+}
+
+/* Nobody knows whether these were made. Under lock. */
+static void note_unsure(struct db *d, const struct db_change *list, size_t count) {
+  for (size_t i = 0; i < count && d->unsure_count < STORE_ROWS; i++)
+    if (takes_out(&list[i])) d->unsure[d->unsure_count++] = list[i].seq;
+}
+
+/* What is found gone was made by the one whose answer was lost. Under lock. */
+static void judge_unsure(struct db *d, struct db_change *change) {
+  bool unsure = false;
+  for (size_t i = d->unsure_count; i-- > 0;) {
+    if (d->unsure[i] != change->seq) continue;
+    d->unsure[i] = d->unsure[--d->unsure_count];
+    unsure = true;
+  }
+  if (!unsure || change->found != DB_NOWHERE || !takes_out(change)) return;
+  change->found = DB_WAS_PENDING;
+  d->count_due = true;
+}
+
 /* Under the writing side's lock, so that no count falls in between. */
-static void apply_chain(struct chain *c) {
+static void apply_chain(struct chain *c, size_t from, size_t count) {
   struct db *d = c->d;
   mutex_lock(&d->lock);
-  for (size_t i = 0; i < c->count; i++) {
+  for (size_t i = from; i < from + count; i++) {
     struct db_change *change = &c->list[i];
     struct settling *row = &c->rows[c->of[i]];
+    judge_unsure(d, change);
     if (change->found == DB_NOWHERE)
       row->how = SETTLED_VANISHED;
     else if (!row->late)
@@ -179,18 +207,51 @@ static enum status not_ours(struct settling *rows, size_t count, const struct er
   return why->status == ST_BUSY ? ST_BUSY : ST_AGAIN;
 }
 
-static enum status carry_out(struct chain *c, size_t count, const struct manifest_name *closes,
-                             enum closing *closing, struct error *err) {
+static enum status take_step(struct chain *c, size_t from, size_t count,
+                             const struct manifest_name *closes, bool *closed, struct error *err) {
   struct db *d = c->d;
-  bool closed = false;
-  if (c->stays) closes = NULL;
   mutex_lock(&d->sides[SIDE_WRITING]);
   int64_t began_ns = thread_now_ns();
-  enum status st = d->steps->settle(d->impl, c->list, c->count, closes, &closed, err);
+  enum status st = d->steps->settle(d->impl, c->list + from, count, closes, closed, err);
   db_took(d, STEP_SETTLE, began_ns);
-  if (st == ST_OK) apply_chain(c);
+  if (st == ST_OK) apply_chain(c, from, count);
   mutex_unlock(&d->sides[SIDE_WRITING]);
-  if (st != ST_OK) return not_ours(c->rows, count, err);
+  if (st != ST_UNAVAILABLE) return st;
+  mutex_lock(&d->lock);
+  note_unsure(d, c->list + from, count);
+  mutex_unlock(&d->lock);
+  return st;
+}
+
+/* One of them is refused: the others are not. */
+static enum status take_singly(struct chain *c, const struct manifest_name *closes, bool *closed,
+                               struct error *err) {
+  bool none;
+  for (size_t i = 0; i < c->count; i++) {
+    struct settling *row = &c->rows[c->of[i]];
+    enum status st = take_step(c, i, 1, NULL, &none, &row->error);
+    if (st == ST_OK) continue;
+    stay(c, row, st);
+    if (db_hinders_one(c->d, &row->error)) continue;
+    *err = row->error;
+    for (size_t k = i + 1; k < c->count; k++) {
+      c->rows[c->of[k]].error = *err;
+      stay(c, &c->rows[c->of[k]], st);
+    }
+    return st;
+  }
+  return c->stays || !closes ? ST_OK : take_step(c, 0, 0, closes, closed, err);
+}
+
+static enum status carry_out(struct chain *c, size_t count, const struct manifest_name *closes,
+                             enum closing *closing, struct error *err) {
+  bool closed = false;
+  if (c->stays) closes = NULL;
+  enum status st = take_step(c, 0, c->count, closes, &closed, err);
+  if (st != ST_OK && !db_hinders_one(c->d, err)) return not_ours(c->rows, count, err);
+  if (st != ST_OK) st = take_singly(c, closes, &closed, err);
+  if (st == ST_BUSY) return st;
+  if (st != ST_OK && !c->stays) return st; /* all rows are settled, the batch is not closed */
   end_others(c, count);
   if (c->stays) return ST_AGAIN;
   if (closes) *closing = closed ? CLOSING_DONE : CLOSING_DURABLE;

@@ -220,7 +220,10 @@ struct db_steps {
    * `closes` (NULL: none; number and digest are read) is settled with them; *closed tells whether
    * there was such a batch: where not, the changes are made all the same. At most STORE_ROWS, no
    * two of one seq and id. On any error no change was made, or, of ST_UNAVAILABLE, perhaps all:
-   * then the caller takes the step again, and DB_NOWHERE is what it finds of what was done. */
+   * then the caller takes the step again, and DB_NOWHERE is what it finds of what was done.
+   * ST_INVALID with sys EPERM: the database refuses one of them, by a trigger or a foreign key of
+   * the application's, also one that keeps the row without a word; the caller takes each by itself.
+   */
   enum status (*settle)(void *impl, struct db_change *list, size_t count,
                         const struct manifest_name *closes, bool *closed, struct error *err);
   /* (owner, durable) Dead letters become pending again with their seq, id, arrived_us and all

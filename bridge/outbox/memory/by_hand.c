@@ -45,12 +45,16 @@ static struct memory_row *letter_row(struct memory *m, struct letter *l) {
 void memory_replay_all(void *impl, struct letter *list, size_t count, store_judge_fn judge,
                        void *ctx) {
   struct memory *m = impl;
+  struct arena ids = {0}; /* rows may go meanwhile */
   mutex_lock(&m->w->lock);
   for (size_t i = 0; i < count; i++) {
     list[i].status = ST_OK;
-    letter_row(m, &list[i]);
+    if (letter_row(m, &list[i])) list[i].id = arena_span(&ids, list[i].id);
   }
-  if (judge) judge(ctx, list, count);
+  mutex_unlock(&m->w->lock);
+  if (judge) judge(ctx, list, count); /* it may ask the outbox */
+  arena_release(&ids);
+  mutex_lock(&m->w->lock);
   for (size_t i = 0; i < count; i++) {
     struct memory_row *r = list[i].status == ST_OK ? letter_row(m, &list[i]) : NULL;
     struct span name = r ? r->event.name : (struct span){0},

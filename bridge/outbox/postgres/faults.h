@@ -21,6 +21,7 @@ enum pg_fault {
   PG_NOT_MIGRATED, /* the tables are not there, or of another release */
   PG_TWICE,        /* such a row is there already */
   PG_BAD_DATA,     /* what was sent is no value of its type */
+  PG_REFUSED,      /* a trigger or a constraint of the database refuses it */
   PG_DAMAGED,      /* a table or index is corrupt */
   PG_OTHER
 };

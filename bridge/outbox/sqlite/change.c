@@ -2,8 +2,10 @@
  * One thread at a time, under the writing side's lock; a crash leaves all of a call, or nothing. */
 #include "bridge/outbox/sqlite/sqlite.h"
 
+#include <errno.h>
+
 /* Statements that a call makes when it needs them first. */
-enum made { MOVE, TAKE_DEAD, NOTE, AFRESH, MADE };
+enum made { MOVE, TAKE_DEAD, NOTE, AFRESH, THERE, MADE };
 static const char *const made_sql[MADE] = {
     [MOVE] =
         "INSERT OR REPLACE INTO main.busbridge_dead (seq, id, name, key, payload, headers, "
@@ -27,6 +29,8 @@ static const char *const made_sql[MADE] = {
     [AFRESH] = "INSERT OR REPLACE INTO main.busbridge_attempt (seq, id, attempts, since_us) "
                "SELECT o.seq, ?2, 0, ?9 FROM main.busbridge_outbox o "
                "WHERE o.seq = ?1 AND CAST(o.id AS TEXT) COLLATE BINARY = ?2",
+    [THERE] = "SELECT 1 FROM main.busbridge_outbox "
+              "WHERE seq = ?1 AND CAST(id AS TEXT) COLLATE BINARY = ?2",
 };
 
 struct changing {
@@ -83,6 +87,28 @@ static enum status run_made(struct changing *c, enum made which, const struct db
   return run(&u, changes, c->err);
 }
 
+static enum status kept_back(struct changing *c, const struct db_change *change) {
+  error_set(
+      c->err, ST_INVALID,
+      "settling: the database %s keeps row %lld: a trigger of the application's ignores that it "
+      "is deleted",
+      c->s->path, (long long)change->seq);
+  if (c->err) c->err->sys = EPERM;
+  return ST_INVALID;
+}
+
+/* Nothing was deleted: is it there all the same? Then it would be published again. */
+static enum status see_it_gone(struct changing *c, const struct db_change *change) {
+  struct sq_use u = {0};
+  enum status st = use(c, THERE, &u);
+  if (st != ST_OK) return st;
+  sq_bind_int(&u, 1, change->seq);
+  sq_bind_text(&u, 2, change->id);
+  bool there = sq_row(&u);
+  st = sq_done(&u, "settling", c->err);
+  return st == ST_OK && there ? kept_back(c, change) : st;
+}
+
 static enum status forget_note(struct changing *c, const struct db_change *change) {
   return change->attempted ? run_kept(c, SQ_FORGET, change, NULL) : ST_OK;
 }
@@ -90,6 +116,7 @@ static enum status forget_note(struct changing *c, const struct db_change *chang
 static enum status take_out(struct changing *c, struct db_change *change) {
   int pending = 0, dead = 0;
   enum status st = run_kept(c, SQ_DELETE, change, &pending);
+  if (st == ST_OK && !pending) st = see_it_gone(c, change);
   if (st == ST_OK) st = forget_note(c, change);
   if (st == ST_OK && !pending && change->fate == DB_LATE)
     st = run_made(c, TAKE_DEAD, change, &dead);
@@ -99,10 +126,11 @@ static enum status take_out(struct changing *c, struct db_change *change) {
 
 /* What a server that went back left as a dead letter of that name gives way. */
 static enum status set_dead(struct changing *c, struct db_change *change) {
-  int moved = 0;
+  int moved = 0, gone = 0;
   enum status st = run_made(c, MOVE, change, &moved);
   change->found = moved ? DB_WAS_PENDING : DB_NOWHERE;
-  if (st == ST_OK && moved) st = run_kept(c, SQ_DELETE, change, NULL);
+  if (st == ST_OK && moved) st = run_kept(c, SQ_DELETE, change, &gone);
+  if (st == ST_OK && moved && !gone) st = kept_back(c, change);
   if (st == ST_OK && moved) st = forget_note(c, change);
   return st;
 }

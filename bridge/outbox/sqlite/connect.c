@@ -79,7 +79,7 @@ enum status sq_error(const char *path, sqlite3 *db, int rc, const char *doing, s
   case SQLITE_ERROR: return not_ours(path, why, doing, err);
   case SQLITE_CONSTRAINT:
     return with_sys(
-        error_set(err, ST_INVALID, "%s: the database %s refuses it (%s)", doing, path, why), EINVAL,
+        error_set(err, ST_INVALID, "%s: the database %s refuses it (%s)", doing, path, why), EPERM,
         err);
   default: return of_system(path, db, doing, err);
   }

@@ -165,8 +165,7 @@ static const struct {
         {REPORT_FAILED, false,
          "are bytes beside the dead letters that none of these tells of, so no command shows them",
          "Move each back into the outbox as NAME.json to have it judged again, or remove it"},
-    [ASIDE] = {REPORT_WARNING, false,
-               "are set aside: published or dead, but the file system refuses to change them",
+    [ASIDE] = {REPORT_WARNING, false, "are set aside: published or dead, but cannot be changed",
                "busbridge health says what hinders; when that is gone the worker takes them out by "
                "itself"},
     [LEFT] = {REPORT_WARNING, false, "are temporary files that were left",
