@@ -2,6 +2,7 @@
 """The quickstart's sample outbox, and the check that all of it arrived.
 
     sample.py lay OUTBOX EXPECTED          lay out the entries as the existing producer writes them; what must come of them as JSON
+    sample.py rows EXPECTED                the same as the transactions of an application that has its outbox in PostgreSQL: SQL for psql
     sample.py grow OUTBOX EXPECTED         one more entry, written in two halves
     sample.py check EXPECTED RECORDS DEAD  records as `busbridge tail -o jsonl` and dead letters as `busbridge list --format json`
                                            print them, against what must have come; exit 1 when anything is missing or wrong
@@ -90,6 +91,32 @@ def lay(outbox, expected_file):
     expected_file.write_text(json.dumps(expected, ensure_ascii=False), encoding="utf-8")
     print(f"{len(expected['records'])} events of 13 names, one of them twice under one id, one file that is not JSON, "
           "one payload that does not fit its schema")
+
+
+def insert(event_id, name, key, payload):
+    values = ", ".join("'" + text.replace("'", "''") + "'" for text in (event_id, name, key, json.dumps(payload, ensure_ascii=False)))
+    return f"INSERT INTO busbridge.outbox (id, name, key, payload) VALUES ({values});"
+
+
+def rows(expected_file):
+    """A transaction for each episode; one under an id that was there, one that does not fit its schema, and one that is rolled back."""
+    expected, lines = {"records": {}, "dead": {}}, []
+    for number in range(1, 6):
+        lines.append("BEGIN;")
+        for name, payload in payloads(number):
+            event_id, record = str(uuid.uuid4()), None
+            expected["records"][event_id] = record = record_of(event_id, name, payload)
+            lines.append(insert(event_id, name, record["key"], payload))
+        lines.append("COMMIT;")
+    lines.append(insert(event_id, name, record["key"], payload))
+    event_id = str(uuid.uuid4())
+    lines.append(insert(event_id, "quality.checked", "ep-001", {"content_id": "ep-001", "score": "とても良い", "check_types": [], "passed": True, "issues": []}))
+    expected["dead"][event_id] = "schema_mismatch"
+    lines += ["BEGIN;", insert("never-was", "episode.created", "ep-007", {"episode_id": "ep-007", "title": TITLES[0], "episode_number": 7}), "ROLLBACK;"]
+    expected_file.write_text(json.dumps(expected, ensure_ascii=False), encoding="utf-8")
+    print("\n".join(lines))
+    print(f"{len(expected['records'])} events of 13 names in 5 transactions, one of them twice under one id, one payload that does not fit "
+          "its schema, one transaction rolled back", file=sys.stderr)
 
 
 def grow(outbox, expected_file):
@@ -182,7 +209,7 @@ def show(records_file):
 
 
 def main(words):
-    commands = {"lay": (lay, 2), "grow": (grow, 2), "check": (check, 3), "show": (show, 1)}
+    commands = {"lay": (lay, 2), "rows": (rows, 1), "grow": (grow, 2), "check": (check, 3), "show": (show, 1)}
     command, count = commands.get(words[0] if words else "", (None, 0))
     if command is None or len(words) != count + 1:
         print(__doc__.strip(), file=sys.stderr)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""README's ten minutes for another domain, typed as they stand there: each command ends well and says what is shown."""
+"""The ten minutes for another domain, from files and from a database, typed as they stand there: each command ends well and says what is shown."""
 
 import os
 import re
@@ -8,17 +8,19 @@ import shutil
 import subprocess
 
 import harness
+import postgres
 from broker import cache_folder
 from consumers_test import first_lines
 
-SECTION = "## Ten minutes for another domain\n"
+README = harness.ROOT / "README.md", "## Ten minutes for another domain\n"
+DATABASE = harness.ROOT / "deploy/examples/shop/POSTGRES.md", "# Ten minutes from a database\n"
 PYTHON = cache_folder() / "consumers/python/bin/python"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
-def steps():
+def steps(page, title):
     """(command, the lines shown behind it)"""
-    section = (harness.ROOT / "README.md").read_text().split(SECTION)[1].split("\n## ")[0]
+    section = page.read_text().split(title)[1].split("\n## ")[0]
     found = []
     for block in re.findall(r"(?:^    .*\n)+", section, re.M):
         for line in block.replace("\n    ", "\n").removeprefix("    ").splitlines():
@@ -63,12 +65,33 @@ class TenMinutes(harness.BusTest):
         if not PYTHON.exists():
             self.skipTest("what the consumer needs is not there: tests/tools/fetch consumers")
         seen = 0
-        for command, shown in steps():
+        for command, shown in steps(*README):
             printed = self.typed(command, len(shown))
             for line in shown:
                 seen += 1
                 self.assertRegex(printed, pattern(line), command)
         self.assertGreater(seen, 15)
+
+    def test_so_is_the_one_of_a_database(self):
+        try:
+            server = postgres.Server(fsync=False).start()
+        except postgres.Unavailable as why:
+            self.skipTest(str(why))
+        self.addCleanup(server.close)
+        shutil.copytree(harness.ROOT / "schemas/sql", self.dir / "schemas/sql")
+        conf = self.dir / "deploy/examples/shop/postgres.conf"
+        conf.write_text(conf.read_text() + f"ledger.topic = {self.topic('ledger')}\n")
+        self.folder, seen = conf.parent, 0
+        steps_of_page = steps(*DATABASE)
+        self.assertEqual(steps_of_page.pop(0)[0], "cd deploy/examples/shop")
+        conf.write_text(conf.read_text().replace("127.0.0.1/shop", f"127.0.0.1:{server.port}/shop"))
+        for command, shown in steps_of_page:
+            command = command.replace("127.0.0.1/shop", f"127.0.0.1:{server.port}/shop").replace("psql -q", f"psql -q -v ON_ERROR_STOP=1 -p {server.port}")
+            printed = self.typed(command, len(shown)).replace(f":{server.port}/", "/")
+            for line in shown:
+                seen += 1
+                self.assertRegex(printed, pattern(line), command)
+        self.assertGreater(seen, 8)
 
 
 if __name__ == "__main__":
