@@ -9,16 +9,17 @@
 #include <errno.h>
 #include <stddef.h>
 
-/* A path may look like a URL, and holds no secret. NULL: no memory. */
-static char *name_of(const struct store_ops *ops, const char *address) {
+/* The url as it may be shown. A path may look like a URL, and holds no secret. NULL: no memory. */
+static char *shown_of(const struct store_ops *ops, const char *address) {
   struct buffer shown = {0};
+  buffer_printf(&shown, "%s:", ops->scheme);
   if (ops->traits.at_path)
     buffer_add_z(&shown, address);
   else
     url_show(&shown, span_of(address));
-  char *name = shown.failed ? NULL : strdup(buffer_z(&shown));
+  char *text = shown.failed ? NULL : strdup(buffer_z(&shown));
   buffer_release(&shown);
-  return name;
+  return text;
 }
 
 enum status store_open(const char *url, const struct store_options *options, struct store **out,
@@ -29,15 +30,15 @@ enum status store_open(const char *url, const struct store_options *options, str
   enum status st = store_kind(url, &ops, &address, err);
   if (st != ST_OK) return st;
   struct store *s = calloc(1, sizeof *s);
-  char *kept = strdup(url), *name = name_of(ops, address);
-  st = s && kept && name ? ST_OK : error_set(err, ST_NO_MEMORY, "no memory for the outbox");
+  char *kept = strdup(url), *shown = shown_of(ops, address);
+  st = s && kept && shown ? ST_OK : error_set(err, ST_NO_MEMORY, "no memory for the outbox");
   if (st == ST_OK) {
-    *s = (struct store){.ops = ops, .create = options->create, .url = kept, .name = name};
+    *s = (struct store){.ops = ops, .create = options->create, .url = kept, .shown = shown};
     st = ops->open(kept + (address - url), options, &s->impl, err);
   }
   if (st != ST_OK) {
     free(kept);
-    free(name);
+    free(shown);
     free(s);
     return st;
   }
@@ -49,7 +50,7 @@ void store_close(struct store *s) {
   if (!s) return;
   s->ops->close(s->impl);
   free(s->url);
-  free(s->name);
+  free(s->shown);
   free(s);
 }
 
@@ -60,11 +61,11 @@ const struct store_traits *store_traits(const struct store *s) {
 }
 
 const char *store_name(const struct store *s) {
-  return s->name;
+  return s->shown + strlen(s->ops->scheme) + 1;
 }
 
 const char *store_url(const struct store *s) {
-  return s->url;
+  return s->shown;
 }
 
 const char *store_id(const struct store *s) {

@@ -115,7 +115,8 @@ struct store_traits {
 const struct store_traits *store_traits(const struct store *s);
 const char *store_name(const struct store *s); /* what people know it by: its address, without what
                                                   opens a door */
-const char *store_url(const struct store *s);  /* by which it can be opened again */
+const char *store_url(const struct store *s);  /* the same with its scheme, for a command to copy:
+                                                  who opens the outbox puts in what is hidden */
 /* Its identity, uuid text: names its position in Kafka. "": nobody has opened it to change it yet.
  */
 const char *store_id(const struct store *s);

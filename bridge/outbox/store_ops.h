@@ -14,7 +14,7 @@ struct store { /* store.c, vitals.c */
   const struct store_ops *ops;
   void *impl;
   bool create, locked, begun, due;
-  char *url, *name;
+  char *url, *shown;
 };
 
 struct store_ops {

@@ -113,8 +113,9 @@ static inline void box_make_schema(char *address, size_t size) {
   static unsigned made;
   char more[80];
   if (!made) {
-    box_in_server(NULL, "DO $$ BEGIN CREATE ROLE busbridge LOGIN; "
-                        "GRANT CREATE ON DATABASE postgres TO busbridge; END $$");
+    box_in_server(NULL, "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles "
+                        "WHERE rolname = 'busbridge') THEN CREATE ROLE busbridge LOGIN; "
+                        "GRANT CREATE ON DATABASE postgres TO busbridge; END IF; END $$");
     box_in_server(NULL, "ALTER SYSTEM SET fsync = on"); /* a doctor looks at them */
     box_in_server(NULL, "ALTER SYSTEM SET full_page_writes = on");
     box_in_server(NULL, "SELECT pg_catalog.pg_reload_conf()::int");
