@@ -202,7 +202,7 @@ static void tell_aside(struct admin *a, const struct selection *selection,
   if (selection->aside)
     tell_next(a, doc);
   else if (selection->pending && aside > 0)
-    note(a, "%s, which the file system refuses to change: busbridge list --type aside",
+    note(a, "%s, which cannot be changed: busbridge list --type aside",
          counted_text((uint64_t)aside, "entry is set aside", "entries are set aside", number));
 }
 
@@ -277,8 +277,8 @@ const struct command command_list = {
         "about them\n"
         "  busbridge list --name 'plot.*' --since 2h        what arrived or failed in the last "
         "two hours\n"
-        "  busbridge list --type aside                      what the file system refuses to "
-        "change, and what to do\n"
+        "  busbridge list --type aside                      what cannot be "
+        "changed, and what to do\n"
         "  busbridge list --reason not_json -o name         ids alone; exit code 3 when there are "
         "none\n"
         "  busbridge list --limit 0 -o jsonl                all, one JSON object a line\n",

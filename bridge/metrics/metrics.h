@@ -45,7 +45,7 @@ enum metric_kind {
   X(OLDEST, "oldest_pending_timestamp_seconds", GAUGE, "", "",                                     \
     "When the oldest pending entry was written")                                                   \
   X(ASIDE, "aside_events", GAUGE, "", "",                                                          \
-    "Entries set aside, because the file system refuses to change them")                           \
+    "Entries set aside, because they alone cannot be changed")                                     \
   X(LEFT, "left_entries", GAUGE, "", "",                                                           \
     "Entries that lie in .busbridge/tmp for more than a minute")                                   \
   X(STUCK, "stuck_manifests", GAUGE, "", "",                                                       \
