@@ -4,6 +4,9 @@
 #include "bridge/outbox/sqlite/sqlite.h"
 #include "tests/support/box.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 static void run(const char *file, const char *sql) {
   sqlite3 *db = NULL;
   char *why = NULL;
@@ -114,6 +117,53 @@ TEST_WITH(a_dead_row_that_a_trigger_keeps_is_dead_once_it_may, open_box, box_fre
 }
 TEST_WITH(a_dead_row_that_a_trigger_keeps_without_a_word_is_not_there_twice, open_box, box_free) {
   refused(*state, KEEP("IGNORE"), FATE_DEAD);
+}
+
+/* ---- a large one ---- */
+
+TEST_WITH(a_large_row_dies_with_its_bytes_and_comes_back, open_box, box_free) {
+  struct box *b = *state;
+  struct settling row = {
+      .ref = &b->refs[0], .fate = FATE_DEAD, .why = box_failure(REASON_TOO_LARGE, 1)};
+  run(b->dir, "INSERT INTO busbridge_outbox (id, name, key, payload, headers) VALUES ('a', 'a.b', "
+              "'k', '{\"x\": \"' || hex(randomblob(1500000)) || '\"}', '{\"h\": 1}'); "
+              "CREATE TABLE before AS SELECT * FROM busbridge_outbox");
+  assert_string_equal(box_take_all(b), "1-a!too_large");
+  OK(store_settle(b->store, &row, 1, NULL, NULL, &b->err));
+  assert_int_equal(number(b->dir, "SELECT count(*) FROM busbridge_dead d JOIN before o ON d.seq = "
+                                  "o.seq AND d.id = o.id AND CAST(d.payload AS TEXT) = o.payload "
+                                  "AND d.headers = o.headers AND d.reason = 'too_large'"),
+                   1);
+  OK(store_replay(b->store, SHELF_DEAD, "1-a", &b->err));
+  assert_int_equal(number(b->dir,
+                          "SELECT count(*) FROM busbridge_outbox d JOIN before o ON d.seq = "
+                          "o.seq AND d.id = o.id AND d.payload = o.payload"),
+                   1);
+}
+
+/* ---- a database that is made ---- */
+
+TEST(a_database_that_cannot_be_made_leaves_nothing) {
+  char folder[200], path[240], url[260];
+  struct error err = {0};
+  struct store_preparation p = {.clock = &clock_system, .fresh = true};
+  folder_make(folder, sizeof folder, "prepare");
+  snprintf(path, sizeof path, "%s/app.db", folder);
+  snprintf(url, sizeof url, "sqlite:%s", path);
+  const struct rlimit small = {16384, RLIM_INFINITY};
+  struct rlimit before;
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+  signal(SIGXFSZ, SIG_IGN);
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+  assert_int_not_equal(store_prepare(url, &p, &err), ST_OK);
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+  assert_int_equal(access(path, F_OK), -1);
+  snprintf(path, sizeof path, "%s/app.db.busbridge-new", folder);
+  assert_int_equal(access(path, F_OK), -1);
+  buffer_clear(&p.steps);
+  assert_int_equal(store_prepare(url, &p, &err), ST_OK);
+  buffer_release(&p.steps);
+  folder_remove(folder);
 }
 
 /* ---- steps that stand here ---- */

@@ -4,19 +4,22 @@
 
 #include <errno.h>
 
+enum { MOVE_MOST = 1024 * 1024 }; /* what is larger is moved in parts */
+
+#define MOVE_AS(payload)                                                                           \
+  "INSERT OR REPLACE INTO main.busbridge_dead (seq, id, name, key, headers, created_at, "          \
+  "arrived_ms, reason, error, error_code, topic, attempts, first_failed_us, failed_us, since_us, " \
+  "payload) SELECT o.seq, CAST(o.id AS TEXT), CAST(o.name AS TEXT), CAST(o.key AS TEXT), "         \
+  "CAST(o.headers AS TEXT), CAST(o.created_at AS TEXT), o.arrived_ms, ?3, ?4, ?5, ?6, ?7, "        \
+  "coalesce(a.first_failed_us, ?8), ?8, ?9, " payload " FROM main.busbridge_outbox o "             \
+  "LEFT JOIN main.busbridge_attempt a ON a.seq = o.seq AND a.id = ?2 "                             \
+  "WHERE o.seq = ?1 AND CAST(o.id AS TEXT) COLLATE BINARY = ?2"
+
 /* Statements that a call makes when it needs them first. */
-enum made { MOVE, TAKE_DEAD, NOTE, AFRESH, THERE, MADE };
+enum made { MOVE, MOVE_LARGE, TAKE_DEAD, NOTE, AFRESH, THERE, MADE };
 static const char *const made_sql[MADE] = {
-    [MOVE] =
-        "INSERT OR REPLACE INTO main.busbridge_dead (seq, id, name, key, payload, headers, "
-        "created_at, "
-        "arrived_ms, reason, error, error_code, topic, attempts, first_failed_us, failed_us, "
-        "since_us) SELECT o.seq, CAST(o.id AS TEXT), CAST(o.name AS TEXT), CAST(o.key AS TEXT), "
-        "CAST(o.payload AS TEXT), CAST(o.headers AS TEXT), CAST(o.created_at AS TEXT), "
-        "o.arrived_ms, ?3, ?4, ?5, ?6, ?7, coalesce(a.first_failed_us, ?8), ?8, ?9 "
-        "FROM main.busbridge_outbox o LEFT JOIN main.busbridge_attempt a "
-        "ON a.seq = o.seq AND a.id = ?2 "
-        "WHERE o.seq = ?1 AND CAST(o.id AS TEXT) COLLATE BINARY = ?2",
+    [MOVE] = MOVE_AS("CAST(o.payload AS TEXT)"),
+    [MOVE_LARGE] = MOVE_AS("zeroblob(?10)"),
     [TAKE_DEAD] = "DELETE FROM main.busbridge_dead WHERE seq = ?1 AND id = ?2",
     [NOTE] = "INSERT INTO main.busbridge_attempt (seq, id, attempts, last_error, first_failed_us, "
              "failed_us, since_us) SELECT o.seq, ?2, ?7, ?4, ?8, ?8, ?9 "
@@ -36,6 +39,7 @@ static const char *const made_sql[MADE] = {
 struct changing {
   struct sq *s;
   sqlite3_stmt *made[MADE];
+  int64_t large; /* bytes of a payload that is copied in parts */
   struct error *err;
 };
 
@@ -75,15 +79,17 @@ static enum status run_made(struct changing *c, enum made which, const struct db
   if (st != ST_OK) return st;
   sq_bind_int(&u, 1, change->seq);
   sq_bind_text(&u, 2, change->id);
-  if (which == MOVE) sq_bind_text(&u, 3, change->reason);
-  if (which == MOVE) sq_bind_int(&u, 5, change->error_code);
-  if (which == MOVE) sq_bind_text(&u, 6, change->topic);
-  if (which == MOVE || which == NOTE) {
+  bool moves = which == MOVE || which == MOVE_LARGE;
+  if (moves) sq_bind_text(&u, 3, change->reason);
+  if (moves) sq_bind_int(&u, 5, change->error_code);
+  if (moves) sq_bind_text(&u, 6, change->topic);
+  if (moves || which == NOTE) {
     sq_bind_text(&u, 4, change->error);
     sq_bind_int(&u, 7, change->attempts);
     sq_bind_time(&u, 8, change->failed_us);
   }
   if (has(u.stmt, 9)) sq_bind_int(&u, 9, change->now_us);
+  if (has(u.stmt, 10)) sq_bind_int(&u, 10, c->large);
   return run(&u, changes, c->err);
 }
 
@@ -124,10 +130,28 @@ static enum status take_out(struct changing *c, struct db_change *change) {
   return st;
 }
 
+/* One that is too large to be in memory goes from blob to blob. */
+static enum status move_large(struct changing *c, const struct db_change *change, int *moved) {
+  struct sqlite3 *db = c->s->sides[SIDE_WRITING].db;
+  enum status st = sq_payload_size(c->s, change->seq, &c->large, c->err);
+  if (st == ST_OK) st = run_made(c, MOVE_LARGE, change, moved);
+  if (st != ST_OK || !*moved) return st;
+  return sq_copy_payload(c->s, change->seq, sqlite3_last_insert_rowid(db), c->err);
+}
+
+static enum status move(struct changing *c, const struct db_change *change, int *moved) {
+  sqlite3 *db = c->s->sides[SIDE_WRITING].db;
+  int limit = sqlite3_limit(db, SQLITE_LIMIT_LENGTH, MOVE_MOST);
+  enum status st = run_made(c, MOVE, change, moved);
+  bool large = st != ST_OK && (sqlite3_errcode(db) & 0xff) == SQLITE_TOOBIG;
+  sqlite3_limit(db, SQLITE_LIMIT_LENGTH, limit);
+  return large ? move_large(c, change, moved) : st;
+}
+
 /* What a server that went back left as a dead letter of that name gives way. */
 static enum status set_dead(struct changing *c, struct db_change *change) {
   int moved = 0, gone = 0;
-  enum status st = run_made(c, MOVE, change, &moved);
+  enum status st = move(c, change, &moved);
   change->found = moved ? DB_WAS_PENDING : DB_NOWHERE;
   if (st == ST_OK && moved) st = run_kept(c, SQ_DELETE, change, &gone);
   if (st == ST_OK && moved && !gone) st = kept_back(c, change);
@@ -202,8 +226,8 @@ static enum status put_back(struct sq *s, struct db_letter *letter, int64_t now_
                             struct error *err) {
   static const char *const steps[] = {
       "INSERT INTO main.busbridge_outbox (seq, id, name, key, payload, headers, created_at, "
-      "arrived_ms) SELECT seq, id, name, key, payload, headers, created_at, arrived_ms "
-      "FROM main.busbridge_dead WHERE seq = ?1 AND id = ?2",
+      "arrived_ms) SELECT seq, id, name, key, CAST(payload AS TEXT), headers, created_at, "
+      "arrived_ms FROM main.busbridge_dead WHERE seq = ?1 AND id = ?2",
       "INSERT OR REPLACE INTO main.busbridge_attempt (seq, id, attempts, since_us) "
       "VALUES (?1, ?2, 0, ?3)",
       "DELETE FROM main.busbridge_dead WHERE seq = ?1 AND id = ?2"};

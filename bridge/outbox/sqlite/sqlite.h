@@ -150,6 +150,10 @@ enum status sq_read(void *, const struct db_query *, struct db_page *, struct er
 /* cut.c: the row of that rowid, too large to be read. ST_NOT_FOUND: it is gone by now. */
 MUST_CHECK enum status sq_read_cut(struct sq *s, enum shelf shelf, int64_t rowid,
                                    struct db_row *row, struct arena *arena, struct error *err);
+/* Of a pending row, on the writing side; and it becomes the one of that row of the dead ones, which
+ * has as many bytes. */
+MUST_CHECK enum status sq_payload_size(struct sq *s, int64_t seq, int64_t *size, struct error *err);
+MUST_CHECK enum status sq_copy_payload(struct sq *s, int64_t seq, int64_t dead, struct error *err);
 enum status sq_body(void *, enum shelf, int64_t, struct span, uint64_t, size_t, struct buffer *,
                     uint64_t *, struct error *);
 enum status sq_sweep(void *, int64_t, int64_t, int64_t *, size_t, size_t *, struct error *);

@@ -43,7 +43,6 @@ CREATE TABLE busbridge_dead (
   id              TEXT NOT NULL,
   name            TEXT NOT NULL,
   key             TEXT NOT NULL,
-  payload         TEXT NOT NULL,
   headers         TEXT,
   created_at      TEXT NOT NULL,
   arrived_ms      INTEGER NOT NULL,
@@ -55,6 +54,7 @@ CREATE TABLE busbridge_dead (
   first_failed_us INTEGER,
   failed_us       INTEGER,
   since_us        INTEGER NOT NULL,
+  payload         ANY NOT NULL, -- text; a large one is a blob of the same bytes, copied in parts
   PRIMARY KEY (seq, id)
 ) STRICT;
 CREATE INDEX busbridge_dead_id ON busbridge_dead (id);
