@@ -2,7 +2,8 @@
 """The quickstart's sample outbox, and the check that all of it arrived.
 
     sample.py lay OUTBOX EXPECTED          lay out the entries as the existing producer writes them; what must come of them as JSON
-    sample.py rows EXPECTED                the same as the transactions of an application that has its outbox in PostgreSQL: SQL for psql
+    sample.py rows EXPECTED [TABLE]        the same as the transactions of an application that has its outbox in a database: SQL
+    sample.py ask DATABASE                 runs SQL of its standard input in a SQLite database, prints what it answers
     sample.py grow OUTBOX EXPECTED         one more entry, written in two halves
     sample.py check EXPECTED RECORDS DEAD  records as `busbridge tail -o jsonl` and dead letters as `busbridge list --format json`
                                            print them, against what must have come; exit 1 when anything is missing or wrong
@@ -10,9 +11,11 @@
 """
 
 import json
+import sqlite3
 import sys
 import time
 import uuid
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -98,7 +101,15 @@ def insert(event_id, name, key, payload):
     return f"INSERT INTO busbridge.outbox (id, name, key, payload) VALUES ({values});"
 
 
-def rows(expected_file):
+def ask(database):
+    """With the patience that an application needs beside a worker."""
+    with closing(sqlite3.connect(database, timeout=60, isolation_level=None)) as db:
+        for statement in sys.stdin.read().split(";\n"):
+            for row in db.execute(statement):
+                print(*row)
+
+
+def rows(expected_file, table="busbridge.outbox"):
     """A transaction for each episode; one under an id that was there, one that does not fit its schema, and one that is rolled back."""
     expected, lines = {"records": {}, "dead": {}}, []
     for number in range(1, 6):
@@ -114,7 +125,7 @@ def rows(expected_file):
     expected["dead"][event_id] = "schema_mismatch"
     lines += ["BEGIN;", insert("never-was", "episode.created", "ep-007", {"episode_id": "ep-007", "title": TITLES[0], "episode_number": 7}), "ROLLBACK;"]
     expected_file.write_text(json.dumps(expected, ensure_ascii=False), encoding="utf-8")
-    print("\n".join(lines))
+    print("\n".join(lines).replace("busbridge.outbox", str(table)))
     print(f"{len(expected['records'])} events of 13 names in 5 transactions, one of them twice under one id, one payload that does not fit "
           "its schema, one transaction rolled back", file=sys.stderr)
 
@@ -209,9 +220,9 @@ def show(records_file):
 
 
 def main(words):
-    commands = {"lay": (lay, 2), "rows": (rows, 1), "grow": (grow, 2), "check": (check, 3), "show": (show, 1)}
+    commands = {"lay": (lay, 2), "rows": (rows, 1), "ask": (ask, 1), "grow": (grow, 2), "check": (check, 3), "show": (show, 1)}
     command, count = commands.get(words[0] if words else "", (None, 0))
-    if command is None or len(words) != count + 1:
+    if command is None or len(words) - (command is rows and len(words) == 3) != count + 1:
         print(__doc__.strip(), file=sys.stderr)
         return 2
     return command(*map(Path, words[1:])) or 0
