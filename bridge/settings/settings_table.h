@@ -17,7 +17,7 @@
 /* clang-format off */
 #define SETTINGS_TABLE(X)                                                                                                  \
   X(OUTBOX_URL, "outbox.url", TEXT, "file:temp/bus_outbox", 0, 0, SETTING_SECRET,                                                       \
-    "", "The outbox to drain: file:DIR, or sqlite:FILE (busbridge-outbox(5), IN A DATABASE)")                                \
+    "", "The outbox to drain: file:DIR, sqlite:FILE or postgresql://... (busbridge-outbox(5), IN A DATABASE)")                                \
   X(OUTBOX_SENT, "outbox.sent", CHOICE, "delete", 0, 0, 0,                                                                 \
     "delete keep", "What becomes of a published entry: deleted, or kept in sent/")                                         \
   X(OUTBOX_SENT_RETENTION, "outbox.sent_retention", DURATION, "7d", 0, 3650 * DAY, 0,                                      \
