@@ -24,6 +24,7 @@ void db_gaps_release(struct db *d) {
 }
 
 static void forget_gaps(struct db *d, size_t first, size_t count) {
+  BUG_ON(first > d->gap_count || count > d->gap_count - first);
   memmove(d->gaps + first, d->gaps + first + count,
           (d->gap_count - first - count) * sizeof *d->gaps);
   d->gap_count -= count;

@@ -54,9 +54,11 @@ enum status db_keys_due_read(void *impl, struct key *out, size_t max, size_t *co
   struct db *d = impl;
   arena_reset(&d->keys_due_arena);
   *count = 0;
-  return DB_STEP(
-      d, SIDE_READING,
-      keys_due_read(d->impl, max, &d->keys_due_arena, out, count, &d->keys_due_upto, err));
+  enum status st =
+      DB_STEP(d, SIDE_READING,
+              keys_due_read(d->impl, max, &d->keys_due_arena, out, count, &d->keys_due_upto, err));
+  BUG_ON(*count > max || (st == ST_OK && *count && !d->keys_due_upto));
+  return st;
 }
 
 enum status db_keys_due_drop(void *impl, struct error *err) {

@@ -12,6 +12,7 @@ struct db_row *db_page_add(struct db_page *p) {
     p->rows = grown;
     p->cap = cap;
   }
+  BUG_ON(p->count >= p->cap);
   struct db_row *row = &p->rows[p->count++];
   *row = (struct db_row){.arrived_us = TIME_NONE,
                          .first_failed_us = TIME_NONE,

@@ -106,6 +106,7 @@ static enum status sweep(struct db *d, struct error *err) {
   if (!seqs) return error_set(err, ST_NO_MEMORY, "no memory for a list of rows");
   enum status st = DB_TIMED(d, STEP_SWEEP, SIDE_READING,
                             sweep(d->impl, d->swept, upto, seqs, SWEEP_ROWS, &count, err));
+  BUG_ON_RULE(S12, st == ST_OK && count > SWEEP_ROWS);
   if (st == ST_OK) {
     note_late(d, seqs, count);
     d->swept = count == SWEEP_ROWS ? seqs[count - 1] : 0;
@@ -140,6 +141,7 @@ static enum status read_one(struct db *d, int64_t seq, struct error *err) {
   db_page_clear(&d->page);
   d->at = 0;
   enum status st = DB_TIMED(d, STEP_READ, SIDE_READING, read(d->impl, &q, &d->page, err));
+  BUG_ON(st == ST_OK && d->page.count > 1);
   d->at = d->page.count; /* it is of no page */
   return st == ST_OK && !d->page.count ? ST_AGAIN : st;
 }
@@ -177,6 +179,7 @@ static void pass(struct db *d, int64_t seq) {
 
 static void end_scan(struct db *d) {
   mutex_lock(&d->lock);
+  BUG_ON_RULE(S10, d->scanned > d->begun);
   d->scanned = d->begun;
   mutex_unlock(&d->lock);
 }

@@ -22,6 +22,7 @@ bool db_hand_known(const struct db *d, int64_t seq) {
 bool db_hand_put(struct db *d, const struct db_hand *hand) {
   struct db_hand *kept = find_hand(d, hand->seq);
   BUG_ON_RULE(S1, kept && !kept->passed);
+  BUG_ON(hand->passed || hand->lingers);
   if (!kept) {
     kept = malloc(sizeof *kept);
     if (!kept) return false;
@@ -78,6 +79,7 @@ void db_hands_forget(struct db *d, bool all) {
     if (all || hand->passed) list[count++] = hand;
   }
   for (size_t i = 0; i < count; i++) forget_hand(d, list[i]);
+  BUG_ON_RULE(S1, list && !all && d->hands.count != d->in_hand);
   free(list);
 }
 
@@ -89,12 +91,14 @@ bool db_notice(struct db *d, int64_t seq) {
     d->notices = grown;
     d->notice_cap = cap;
   }
+  BUG_ON(d->notice_count >= d->notice_cap);
   d->notices[d->notice_count++] = seq;
   db_tell(d);
   return true;
 }
 
 bool db_scan_due(const struct db *d) {
+  BUG_ON_RULE(S11, d->begun > d->wanted || d->lingering > d->in_hand);
   if (d->wanted == d->begun) return false;
   return !d->wanted_settled || d->in_hand == d->lingering ||
          clock_mono_ns(d->clock) >= d->settled_by_ns;
@@ -153,6 +157,7 @@ void db_linger(void *impl, const struct entry_ref *ref, bool on) {
   if (hand && hand->lingers != on) {
     hand->lingers = on;
     d->lingering = on ? d->lingering + 1 : d->lingering - 1;
+    BUG_ON_RULE(S11, d->lingering > d->in_hand);
     db_tell(d);
   }
   mutex_unlock(&d->lock);

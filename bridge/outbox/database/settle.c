@@ -264,6 +264,7 @@ enum status db_settle(void *impl, struct settling *rows, size_t count,
                       const struct manifest_name *closes, enum closing *closing,
                       struct error *err) {
   struct db *d = impl;
+  BUG_ON(count > STORE_ROWS);
   struct chain *c = calloc(1, sizeof *c);
   if (!c) {
     error_set(err, ST_NO_MEMORY, "no memory to settle");

@@ -277,6 +277,7 @@ static enum status take(struct pg_connection *c, struct question *q, PGresult *r
   enum status st = ST_OK;
   switch (PQresultStatus(r)) {
   case PGRES_SINGLE_TUPLE:
+    BUG_ON(!q->each); /* nobody else asks for single rows */
     q->given = true;
     q->full = q->full || !q->each(q->ctx, r);
     break;

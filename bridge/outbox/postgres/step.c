@@ -29,6 +29,7 @@ enum status pg_step(struct postgres *p, enum db_side side, const char *sql,
                     const struct pg_args *args, struct pg_answer *answer, struct error *err) {
   struct pg_answer unwanted = {0};
   struct buffer text = {0};
+  BUG_ON(side > SIDE_KEEPING || !p->sides[side]);
   enum status st = write_out(p, sql, &text, err);
   if (answer) *answer = unwanted;
   if (st == ST_OK)

@@ -45,6 +45,7 @@ enum status sq_use_made(struct sq *s, enum db_side side, const char *sql, struct
 }
 
 static void bound(struct sq_use *u, int rc) {
+  BUG_ON(rc == SQLITE_RANGE || rc == SQLITE_MISUSE); /* the statement has no such place */
   if (rc != SQLITE_OK && !u->rc) u->rc = rc;
 }
 
@@ -66,6 +67,7 @@ void sq_bind_time(struct sq_use *u, int at, int64_t us) {
 
 bool sq_row(struct sq_use *u) {
   if (u->rc) return false;
+  BUG_ON(!u->stmt);
   int rc = sqlite3_step(u->stmt);
   if (rc != SQLITE_ROW && rc != SQLITE_DONE) u->rc = rc;
   return rc == SQLITE_ROW;
@@ -84,6 +86,7 @@ enum status sq_done(struct sq_use *u, const char *doing, struct error *err) {
 }
 
 struct span sq_text(struct sq_use *u, int column) {
+  BUG_ON(column >= sqlite3_column_count(u->stmt));
   int type = sqlite3_column_type(u->stmt, column);
   if (type == SQLITE_NULL) return (struct span){0};
   const char *ptr = type == SQLITE_BLOB ? sqlite3_column_blob(u->stmt, column)
