@@ -122,7 +122,8 @@ const char *store_url(const struct store *s);  /* the same with its scheme, for 
 const char *store_id(const struct store *s);
 
 /* One owner an outbox, who alone takes entries into hand, writes notes and the journal. Waits up to
- * wait_ms. ST_BUSY: err says who owns it since when, and what to do; nothing was changed, and it
+ * wait_ms; unless that is 0, longer by what an owner that was killed keeps it where owning is a
+ * lease. ST_BUSY: err says who owns it since when, and what to do; nothing was changed, and it
  * may be asked for again. ST_NOT_FOUND: nobody has opened it to change it yet. The id is read
  * again: its last owner may have renewed it. What an earlier owner left half done on its way out
  * goes back, or away. */

@@ -335,27 +335,34 @@ RULE(counts_are_exact_after_the_first_scan_and_tell_the_oldest) {
   assert_int_equal(box_counts(b).oldest_us, TIME_NONE);
 }
 
+/* A kind counts as often as it can afford: on a slow machine one look is not enough. */
+static void follow_until(struct box *b, uint64_t pending) {
+  box_notice(b);
+  OK(store_follow(b->store, &b->err));
+  for (int i = 0; i < 600; i++) {
+    struct store_counts c = box_counts(b);
+    if (c.pending == pending && c.oldest_us != TIME_NONE) break;
+    store_wait(b->store, 100);
+    OK(store_follow(b->store, &b->err));
+  }
+  assert_int_equal(box_counts(b).pending, pending);
+}
+
 RULE(following_counts_what_is_there_and_hands_out_nothing) {
   struct box *b = *state;
   EMIT("a", "b");
   box_restart(b);
-  OK(store_follow(b->store, &b->err));
+  follow_until(b, 2);
   struct store_counts c = box_counts(b);
-  assert_int_equal(c.pending, 2);
   assert_int_equal(c.in_hand, 0);
   assert_true(c.oldest_us != TIME_NONE);
   box_emit(b, "c");
-  box_notice(b);
-  OK(store_follow(b->store, &b->err));
-  assert_int_equal(box_counts(b).pending, 3);
+  follow_until(b, 3);
   box_take_all(b);
   assert_int_equal(box_counts(b).in_hand, 3);
   box_done_all(b);
   box_emit(b, "d"); /* nothing listed is in front of it: its age is known by the next look */
-  box_notice(b);
-  OK(store_follow(b->store, &b->err));
-  OK(store_follow(b->store, &b->err));
-  assert_int_equal(box_counts(b).pending, 1);
+  follow_until(b, 1);
   assert_true(box_counts(b).oldest_us != TIME_NONE);
 }
 

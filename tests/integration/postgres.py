@@ -164,6 +164,9 @@ class Server:
         """An outbox, as our own SQL makes it, and its two roles."""
         for file in sorted(SQL.glob("[0-9]*.sql")):
             self.sql(file.read_text(), database=database, schema=schema)
+        self.migrate_roles(database, schema, application, relay)
+
+    def migrate_roles(self, database="postgres", schema="busbridge", application="application", relay="relay"):
         self.sql((SQL / "roles.sql").read_text(), database=database, schema=schema, application=application, relay=relay)
 
     def log(self):

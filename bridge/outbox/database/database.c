@@ -108,7 +108,8 @@ static enum status keep(struct db *d, struct error *err) {
 
 enum status db_lock(void *impl, int64_t wait_ms, struct error *err) {
   struct db *d = impl;
-  int64_t until_ns = thread_now_ns() + wait_ms * 1000000;
+  /* who was killed a moment ago has it until its lease runs out */
+  int64_t until_ns = thread_now_ns() + (wait_ms ? wait_ms + d->steps->lease_ms : 0) * 1000000;
   enum status st = identify(d, err);
   if (st == ST_OK && !*d->id)
     return error_set(err, ST_NOT_FOUND, "nobody has opened the outbox %s to change it yet",
