@@ -7,6 +7,9 @@ as a producer's are. A first outbox of some thousand entries, not measured, make
 that runs gets 50 events a second: p50 and p99 from the rename that makes an entry visible until it is gone, that is acknowledged by
 the broker and settled.
 
+With --store sqlite the outbox is a SQLite database, and the bare loop that it is measured against reads rows, writes the list of each batch
+durably and deletes by (seq, id), through SQLite alone (bench-rows); there is no second part.
+
 With --letters N it drains instead, in turns, N good entries, N that do not fit their schema and N files that are no JSON, and prints
 how fast each kind goes (the median) and its ratio to the good ones: behind dead letters the others wait.
 """
@@ -15,11 +18,13 @@ import argparse
 import json
 import os
 import shutil
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +37,7 @@ sys.dont_write_bytecode = True
 def arguments():
     parser = argparse.ArgumentParser(prog="tests/bench/run relay", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=100000, help="entries of the backlog (100000)")
+    parser.add_argument("--store", choices=["file", "sqlite"], default="file", help="kind of outbox (file)")
     parser.add_argument("--broker", choices=["mock", "kafka"], default="mock", help="the development broker, or Apache Kafka from its jars")
     parser.add_argument("--guarantee", choices=["exactly_once", "at_least_once"], default=None,
                         help="delivery.guarantee (exactly_once; at_least_once with the mock, which keeps no transactions)")
@@ -90,15 +96,16 @@ class Bench:
         wait_for(self.sockets / "address", mock)
         self.bootstrap = (self.sockets / "address").read_text().strip()
 
-    def tool(self, *words):
-        done = subprocess.run([BUILD / "tests/bench-outbox", *map(str, words)], stdout=subprocess.PIPE)
+    def tool(self, *words, program="bench-outbox"):
+        done = subprocess.run([BUILD / "tests" / program, *map(str, words)], stdout=subprocess.PIPE)
         if done.returncode:
-            sys.exit(f"bench-outbox {words[0]} failed: {done.stdout.decode()}")
+            sys.exit(f"{program} {words[0]} failed: {done.stdout.decode()}")
         return json.loads(done.stdout)
 
     def worker(self, outbox, *more):
         words = [BUILD / "busbridge-worker"]
-        for setting in [f"outbox.url=file:{outbox}", f"kafka.bootstrap.servers={self.bootstrap}", f"encoding.schemas={ROOT}/schemas",
+        url = f"file:{outbox}" if self.options.store == "file" else f"sqlite:{outbox}/app.db"
+        for setting in [f"outbox.url={url}", *([] if self.options.store == "file" else [f"state.dir={outbox}"]), f"kafka.bootstrap.servers={self.bootstrap}", f"encoding.schemas={ROOT}/schemas",
                         f"redis.url=unix:{self.sockets}/redis.sock", f"delivery.guarantee={self.options.guarantee}", *self.options.settings]:
             words += ["-X", setting]
         return self.start([*words, *more], "worker.log")
@@ -108,14 +115,27 @@ class Bench:
         folder.mkdir()
         return folder
 
+    def database(self, name, events):
+        """Of rows: its file, and what was laid."""
+        file = self.make(name) / "app.db"
+        subprocess.run([BUILD / "busbridge", "-X", f"outbox.url=sqlite:{file}", "outbox", "init"], check=True, stdout=subprocess.DEVNULL)
+        return file, self.tool("lay", file, events, program="bench-rows")
+
     def raw(self):
+        if self.options.store == "sqlite":
+            return self.tool("raw", self.database("raw", self.options.events)[0], program="bench-rows")
         folder = self.make("raw")
         self.tool("lay", folder, self.options.events)
         return self.tool("raw", folder)
 
     def relay(self, name, events, lay="lay"):
-        outbox = self.make(name)
-        laid = self.tool(lay, outbox, events)
+        rows = self.options.store == "sqlite"
+        if rows:
+            file, laid = self.database(name, events)
+            outbox = file.parent
+        else:
+            outbox = self.make(name)
+            laid = self.tool(lay, outbox, events)
         if lay == "lay-raw":
             time.sleep(2.5)  # by then none of them is taken for one that still grows
         began = time.monotonic()
@@ -123,12 +143,16 @@ class Bench:
         _, status, usage = os.wait4(child.pid, 0)
         took = time.monotonic() - began
         child.returncode = os.waitstatus_to_exitcode(status)
-        left = sum(1 for _ in outbox.glob("*.json"))
+        left = self.rows_left(outbox / "app.db") if rows else sum(1 for _ in outbox.glob("*.json"))
         dead = sum(1 for _ in (outbox / "dlq").glob("*.json"))
         if child.returncode or left or dead != (0 if lay == "lay" else events):
             sys.exit(f"the worker ended with {child.returncode}, {left} entries left, {dead} dead letters:\n"
                      + (self.sockets / "worker.log").read_text()[-2000:])
         return laid, took, usage
+
+    def rows_left(self, file):
+        with closing(sqlite3.connect(file)) as db:
+            return db.execute("SELECT count(*) FROM busbridge_outbox").fetchone()[0]
 
     def letters(self):
         kinds, count = {"lay": "published", "lay-dead": "dead letters", "lay-raw": "no JSON"}, self.options.letters
@@ -175,12 +199,14 @@ def main():
         count, cpu = laid["entries"], usage.ru_utime + usage.ru_stime
         raw_cpu, relay_cpu = raw["cpu_seconds"] / count * 1e6, cpu / count * 1e6
         print(f"{count} entries of {laid['bytes'] // count} bytes, broker {options.broker}, {options.guarantee}, in {bench.folder.parent}")
-        print(f"raw read+unlink   {count / raw['seconds']:9.0f} files/s   {raw_cpu:6.1f} us CPU a file")
+        loop = "raw read+unlink   {:9.0f} files/s   {:6.1f} us CPU a file" if options.store == "file" else \
+            "bare loop         {:9.0f} rows/s    {:6.1f} us CPU a row"
+        print(loop.format(count / raw["seconds"], raw_cpu))
         print(f"relay             {count / took:9.0f} events/s  {relay_cpu:6.1f} us CPU an event ({relay_cpu - raw_cpu:+.1f}; "
               f"{usage.ru_utime / count * 1e6:.1f} user, {usage.ru_stime / count * 1e6:.1f} system)")
         print(f"ratio to raw      {raw['seconds'] / took:9.2f}")
         print(f"peak resident     {usage.ru_maxrss / 1024:9.1f} MB")
-        if options.seconds > 0:
+        if options.seconds > 0 and options.store == "file":
             live = bench.paced()
             print(f"at {options.rate:g} events/s, rename to acknowledged and settled: p50 {live['p50_ms']:.2f} ms, "
                   f"p99 {live['p99_ms']:.2f} ms, longest {live['max_ms']:.2f} ms ({live['gone']} of {live['sent']})")

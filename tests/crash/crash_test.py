@@ -49,7 +49,7 @@ class Crash(Suite):
     def test_crash_before_and_after_every_point(self):
         found = self.baseline()
         print(f"{len(found)} points, steps towards Kafka: {[str(p) for p in found if p.what == 'point']}", flush=True)
-        self.sweep(self.crash_once, self.some(marks(found, None if FULL else self.rng), 16))
+        self.sweep(self.crash_once, self.some(marks(found, None if FULL else self.rng), 10))
 
     def test_crash_again_while_it_recovers(self):
         found = marks(self.baseline())

@@ -7,6 +7,7 @@ import os
 import random
 import sqlite3
 import unittest
+from pathlib import Path
 
 import harness
 
@@ -95,6 +96,18 @@ class Sqlite(harness.BusTest):
         self.assertEqual(self.records(), [("c-1", "good"), ("c-1", "wrong")])
         self.run_cli("purge", "no-json", "--yes", expect=0)
         self.assertNotIn("no-json", [letter["id"] for letter in self.letters()])
+
+    def test_memory_stays_flat_whatever_dies(self):
+        self.init()
+        for id in ("l-1", "l-2", "l-3"):
+            self.insert(id, payload=json.dumps({"content_id": "x" * (50 << 20)}))
+        self.insert("good")
+        worker = self.start_worker()
+        self.wait_empty()
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{worker.process.pid}/status").read_text().splitlines())
+        self.assertLess(int(status["VmHWM"].split()[0]), 48 << 10)
+        worker.stop()
+        self.assertEqual(self.db.execute("SELECT count(*), min(length(payload)) > 50 << 20 FROM busbridge_dead").fetchone(), (3, 1))
 
     def test_commands_and_the_key_column(self):
         self.init()

@@ -16,10 +16,12 @@ enum { MOVE_MOST = 1024 * 1024 }; /* what is larger is moved in parts */
   "WHERE o.seq = ?1 AND CAST(o.id AS TEXT) COLLATE BINARY = ?2"
 
 /* Statements that a call makes when it needs them first. */
-enum made { MOVE, MOVE_LARGE, TAKE_DEAD, NOTE, AFRESH, THERE, MADE };
+enum made { MOVE, MOVE_LARGE, MAKE_ROOM, TAKE_DEAD, NOTE, AFRESH, THERE, MADE };
 static const char *const made_sql[MADE] = {
     [MOVE] = MOVE_AS("CAST(o.payload AS TEXT)"),
-    [MOVE_LARGE] = MOVE_AS("zeroblob(?10)"),
+    [MOVE_LARGE] = MOVE_AS("''"),
+    [MAKE_ROOM] = "UPDATE main.busbridge_dead SET payload = zeroblob(?9) " /* never in memory so */
+                  "WHERE seq = ?1 AND id = ?2",
     [TAKE_DEAD] = "DELETE FROM main.busbridge_dead WHERE seq = ?1 AND id = ?2",
     [NOTE] = "INSERT INTO main.busbridge_attempt (seq, id, attempts, last_error, first_failed_us, "
              "failed_us, since_us) SELECT o.seq, ?2, ?7, ?4, ?8, ?8, ?9 "
@@ -88,8 +90,7 @@ static enum status run_made(struct changing *c, enum made which, const struct db
     sq_bind_int(&u, 7, change->attempts);
     sq_bind_time(&u, 8, change->failed_us);
   }
-  if (has(u.stmt, 9)) sq_bind_int(&u, 9, change->now_us);
-  if (has(u.stmt, 10)) sq_bind_int(&u, 10, c->large);
+  if (has(u.stmt, 9)) sq_bind_int(&u, 9, which == MAKE_ROOM ? c->large : change->now_us);
   return run(&u, changes, c->err);
 }
 
@@ -132,11 +133,13 @@ static enum status take_out(struct changing *c, struct db_change *change) {
 
 /* One that is too large to be in memory goes from blob to blob. */
 static enum status move_large(struct changing *c, const struct db_change *change, int *moved) {
-  struct sqlite3 *db = c->s->sides[SIDE_WRITING].db;
+  sqlite3 *db = c->s->sides[SIDE_WRITING].db;
   enum status st = sq_payload_size(c->s, change->seq, &c->large, c->err);
   if (st == ST_OK) st = run_made(c, MOVE_LARGE, change, moved);
   if (st != ST_OK || !*moved) return st;
-  return sq_copy_payload(c->s, change->seq, sqlite3_last_insert_rowid(db), c->err);
+  int64_t row = sqlite3_last_insert_rowid(db);
+  st = run_made(c, MAKE_ROOM, change, NULL);
+  return st == ST_OK ? sq_copy_payload(c->s, change->seq, row, c->err) : st;
 }
 
 static enum status move(struct changing *c, const struct db_change *change, int *moved) {
