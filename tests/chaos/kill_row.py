@@ -3,7 +3,7 @@
 from world import time
 
 TRIALS = (30, 1000)
-STORES = {"sqlite": (10, 500)}  # the same of other kinds of outbox
+STORES = {"sqlite": (10, 500), "postgres": (10, 1000)}  # the same of other kinds of outbox
 KILLS = 100  # an outbox
 
 

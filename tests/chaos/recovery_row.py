@@ -3,7 +3,7 @@
 from world import time
 
 TRIALS = (12, 300)
-STORES = {"sqlite": (3, 300)}  # the same of other kinds of outbox
+STORES = {"sqlite": (3, 300), "postgres": (3, 300)}  # the same of other kinds of outbox
 CRASHED = 137
 
 

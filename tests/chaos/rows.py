@@ -135,7 +135,7 @@ class RowWriter(writer.Writer):
 
     def transact(self, rows, *, hold=0, rollback=False):
         """Several in one transaction, which is held open for so long. The lines of those that were committed."""
-        lines, sent = [], False
+        lines = []
         try:
             self.db.begin()
             for key, entry, line in sorted(rows, key=lambda row: row[0]):  # locks in one order: no deadlocks
@@ -145,13 +145,11 @@ class RowWriter(writer.Writer):
                 lines.append({**line, "seq": seq})
                 time.sleep(hold / len(rows))
             self.tell("attempt", lines)
-            sent = not rollback
-            self.db.commit() if sent else self.db.rollback()
+            self.db.rollback() if rollback else self.db.commit()
         except self.db.errors as error:
             self.db.rollback()
-            if sent:
-                return []  # nobody knows
-            rollback, self.failed = True, error
+            self.failed = error
+            return []  # if its commit was sent, nobody knows; else the list has nothing of it either
         self.tell("rolled" if rollback else "accept", lines)
         return [] if rollback else lines
 

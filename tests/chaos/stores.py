@@ -243,6 +243,10 @@ class Postgres:
             "WHERE NOT EXISTS (SELECT 1 FROM busbridge.outbox o WHERE o.seq = a.seq AND o.id = a.id) UNION ALL "
             "SELECT 'pending and dead at once: ' || d.seq || ' ' || d.id FROM busbridge.dead d JOIN busbridge.outbox o ON o.seq = d.seq AND o.id = d.id")]
 
+    def batches(self):
+        found = self.ask("SELECT n, digest, encode(entries, 'hex') AS entries FROM busbridge.batch WHERE NOT settled ORDER BY n")
+        return {f"{row['n']}-{row['digest']}": list(Entries(bytes.fromhex(row["entries"])).published()) for row in found}
+
 
 class Entries:
     """Those of a batch, in the form that bridge/outbox/database/journal.c tells."""

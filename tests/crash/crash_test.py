@@ -4,8 +4,8 @@
 The batch has several keys, an id that comes twice, one event that the broker refuses, one that does not fit its schema and one
 that is no JSON. The short form tries each point once, and a sample of the crashes in a run that recovers and of failing calls;
 BUSBRIDGE_FULL=1 tries each before and after, all failures, and 1500 crashes in recovery. BUSBRIDGE_SEED_NUMBER repeats a run;
-BUSBRIDGE_FIRST=1 ends it at the first violation. BUSBRIDGE_STORE=sqlite: the same of an outbox in SQLite, whose statements are
-numbered too; its short form is a sample.
+BUSBRIDGE_FIRST=1 ends it at the first violation. BUSBRIDGE_STORE=sqlite|postgres: the same of an outbox in a database, whose
+statements are numbered too; its short form is a sample.
 """
 
 from points import FULL, Suite, harness, marks

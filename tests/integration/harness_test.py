@@ -4,9 +4,12 @@
 import json
 import os
 import subprocess
+import sys
+from pathlib import Path
 
 import harness
 import kafka_wire
+import postgres
 
 
 class OutboxTest(harness.BusTest):
@@ -75,6 +78,24 @@ class OwnBrokerTest(harness.BusTest):
             kafka_wire.topics(self.bootstrap)
         broker.start()
         self.assertEqual(kafka_wire.topics(self.bootstrap)[self.topic("a.events")], 2)
+
+
+class PostgresTest(harness.BusTest):
+    needs_kafka = False
+
+    def test_a_server_ends_with_its_test_however_that_ends(self):
+        try:
+            postgres.binaries(), postgres.somebody()
+        except postgres.Unavailable as why:
+            self.skipTest(str(why))
+        test = subprocess.Popen([sys.executable, "-c", "import postgres, sys; print(postgres.Server(fsync=False).start().dir, flush=True); sys.stdin.read()"],
+                                cwd=Path(postgres.__file__).parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(test.communicate)
+        folder = Path(test.stdout.readline().strip())
+        pid = int((folder / "data/postmaster.pid").read_text().split()[0])
+        test.kill()
+        harness.wait_until(lambda: not folder.exists(), what="its folder is gone")
+        self.assertFalse(postgres.alive(pid, folder))
 
 
 if __name__ == "__main__":

@@ -94,6 +94,17 @@ def end(pid, folder):
             time.sleep(0.02)
 
 
+# Told a folder; waits until standard input ends, as it does with whoever holds the other end, by SIGKILL too. The server is the one that
+# works in its data folder, not whoever has its number by then.
+WATCH = """
+read -r _
+pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)
+[ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$1/data" ] && kill -QUIT "$pid"
+while [ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$1/data" ]; do sleep 0.1; done
+rm -rf "$1"
+"""
+
+
 def run(command, **more):
     done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           timeout=2 * PATIENCE, **more)
@@ -111,12 +122,14 @@ class SqlError(Exception):
 
 
 class Server:
-    """A server of one's own. start() again after stop() or kill9(): same port, same data. close() removes everything."""
+    """A server of one's own. start() again after stop() or kill9(): same port, same data. close() removes everything, and so does the
+    end of the test, unless the server is to outlive it."""
 
-    def __init__(self, config="", fsync=True, hba=None):
+    def __init__(self, config="", fsync=True, hba=None, outlives=False):
         self.config = config + ("" if fsync else "\nfsync = off\nfull_page_writes = off\nsynchronous_commit = off\n")
         self.hba = hba  # pg_hba.conf's text, or nobody is asked for a password
-        self.dir = self.process = self.port = self.bin = None
+        self.dir = self.process = self.port = self.bin = self.watch = None
+        self.outlives = outlives
 
     @property
     def version(self):
@@ -128,6 +141,9 @@ class Server:
     def _prepare(self):
         self.bin = binaries()
         self.dir, self.port = own_folder("postgres"), free_port()
+        if not self.outlives:
+            self.watch = subprocess.Popen(["sh", "-c", WATCH, "watch", str(self.dir)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                          stderr=subprocess.DEVNULL, start_new_session=True)
         run([self.bin / "initdb", "--no-sync", "-D", self.dir / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"],
             cwd=self.dir, **somebody())
         with open(self.dir / "data/postgresql.conf", "a", encoding="utf-8") as file:
@@ -203,6 +219,9 @@ class Server:
 
     def close(self):
         self.stop()
+        if self.watch:
+            self.watch.stdin.close()
+            self.watch.wait()
         if self.dir:
             shutil.rmtree(self.dir, ignore_errors=True)
 
@@ -295,7 +314,7 @@ def command_stop(file):
 
 def command_start(file):
     command_stop(file)  # what an interrupted run left
-    server = Server(fsync=False)
+    server = Server(fsync=False, outlives=True)
     try:
         server.start().migrate()
     except BaseException:
