@@ -9,6 +9,7 @@
 #include "bridge/http/http.h"
 #include "bridge/outbox/store.h"
 #include "bridge/service/bulk/import.h"
+#include "bridge/service/plan/configure.h"
 #include "bridge/service/process/home.h"
 
 #include <inttypes.h>
@@ -75,6 +76,29 @@ static enum status open_here(struct client *c, enum service_mode mode, const cha
   return service_open(c->admin->settings, c->admin->log, &options, &c->service, err);
 }
 
+/* Nobody named an outbox, and no file was read that might. */
+static bool is_unnamed(const struct admin *a) {
+  const struct configure from = {.file = a->config, .environment = a->environment};
+  return !a->worker && !configure_file(&from) &&
+         strcmp(setting_source(a->settings, SETTING_OUTBOX_URL), "default") == 0;
+}
+
+static void say_unnamed(const struct admin *a, enum status st, struct error *err) {
+  const char *url = setting_text(a->settings, SETTING_OUTBOX_URL);
+  if (!is_unnamed(a)) return;
+  if (st == ST_OK && (a->verbose || a->interactive))
+    note(a,
+         "no settings file was read (-c FILE, BUSBRIDGE_CONFIG, " CONFIGURE_DEFAULT
+         "): this is the default outbox, %s",
+         url);
+  if (st == ST_OK || !err) return;
+  struct error why = *err;
+  error_set(err, st,
+            "%s; no settings file was read (-c FILE, BUSBRIDGE_CONFIG, " CONFIGURE_DEFAULT
+            "), so this is the default outbox",
+            why.text);
+}
+
 enum status client_open(struct admin *a, enum service_mode local, struct client **out,
                         struct error *err) {
   struct client *c = calloc(1, sizeof *c);
@@ -90,6 +114,7 @@ enum status client_open(struct admin *a, enum service_mode local, struct client 
                    c->unanswered ? "the worker does not answer on its socket" : "no worker runs",
                    err);
   }
+  say_unnamed(a, st, err);
   if (st != ST_OK) {
     client_close(c);
     return st;

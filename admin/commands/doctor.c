@@ -2,6 +2,7 @@
  * asks before entries are sent that may be in Kafka already.
  * The command's one thread; a crash leaves what service/doctor says of the two changes. */
 #include "bridge/service/doctor/doctor.h"
+#include "admin/client/settings_sheet.h"
 #include "admin/input/options.h"
 #include "admin/output/findings.h"
 #include "admin/output/output.h"
@@ -157,6 +158,13 @@ static int new_id(struct admin *a, const struct doctor_request *request, struct 
 
 /* ---- all of it ---- */
 
+/* A running worker has read its settings elsewhere, or before they were changed. */
+static void tell_differences(struct admin *a) {
+  struct settings_sheet worker = {0};
+  if (settings_sheet_remote(a, &worker)) settings_sheet_compare(a, &worker, NULL);
+  settings_sheet_release(&worker);
+}
+
 static enum status ask_doctor(const struct doctor_request *request, enum change change,
                               struct buffer *json, struct error *err) {
   return change == CHANGE_CLUSTER ? doctor_accept_cluster(request, json, err)
@@ -184,6 +192,7 @@ static int doctor(struct admin *a, enum change change, struct new_id *how, bool 
     code = fail(a, &err);
   } else if (change == CHANGE_NOTHING) {
     code = findings_print(a, &doc, as_json);
+    if (admin_flush(a) == CODE_OK && a->settings) tell_differences(a);
   } else if (as_json) {
     output_json(&doc, 0, &a->out);
   } else {

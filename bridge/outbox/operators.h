@@ -26,6 +26,7 @@ struct entry_info {
   const struct json_doc *doc; /* of text; NULL when that is not a JSON object */
   const struct event *event;  /* as read of doc; NULL without one, and of a foreign form */
   uint32_t payload;           /* its node, JSON_NONE: there is none */
+  bool unread;                /* nobody may read it: last_error says why */
   bool raw;          /* dead letter that is not a JSON object: its bytes are kept as they came
                         (store_bytes) */
   bool foreign_form; /* dead letter in the newer producer's form (bridge/event/CONTRACT.md 2) */
@@ -47,10 +48,11 @@ enum {
 };
 /* Visit at most limit (0 = all) entries, oldest first by arrival; *total: how many there are, less
  * those found not to be ours among what was read. Entries that do not parse are listed with their
- * storage key as id and reason = what is wrong; dead letters that are left unread with the storage
- * key as id, no reason, and last_error = why. A short list beside a reader with a long backlog does
- * not look at everything: it takes what the reader knows, and *total is then store_counts' pending
- * and the dead. An entry that came with an old time of arrival may be missing until the next scan.
+ * storage key as id and reason = what is wrong; those that may not be read, and dead letters that
+ * are left unread, with the storage key as id, no reason, and last_error = why. A short list beside
+ * a reader with a long backlog does not look at everything: it takes what the reader knows, and
+ * *total is then store_counts' pending and the dead. An entry that came with an old time of arrival
+ * may be missing until the next scan.
  */
 MUST_CHECK enum status store_list(struct store *s, unsigned which, size_t limit,
                                   store_visit_fn visit, void *ctx, uint64_t *total,

@@ -172,8 +172,8 @@
     "", "Age of the oldest pending entry")                                                                                 \
   X(HEALTH_DISK_WARNING, "health.disk_warning", BYTES, "1GB", 0, INT64_MAX, SETTING_RELOADABLE,                            \
     "", "Free bytes of the outbox's file system")                                                                          \
-  X(HEALTH_NO_WORKER, "health.no_worker", CHOICE, "critical", 0, 0, SETTING_RELOADABLE,                                         \
-    "critical warning ok", "What health says while no worker runs; ok where a timer runs busbridge-worker --once")                                \
+  X(HEALTH_WORKER, "health.worker", CHOICE, "auto", 0, 0, SETTING_RELOADABLE,                                              \
+    "auto optional expected required", "What health makes of it that no worker runs: optional OK, expected WARNING, required CRITICAL; auto is expected, where flush.background is false optional") \
   X(HEALTH_HEARTBEAT, "health.heartbeat", DURATION, "60s", 1000, HOUR, SETTING_RELOADABLE,                                 \
     "", "Silence of a thread of the relay that is a fault; /livez fails when the publisher was silent twice as long, or "  \
     "20 times as long the reader or the finisher, which may wait for the disk")                                            \

@@ -87,7 +87,10 @@ class AccessTest(CliTest):
 
     def test_without_a_file_the_defaults_hold(self):
         shutil.rmtree(self.conf.parent)
-        self.assertIn("temp/bus_outbox", self.nobody("busbridge", "health").stdout)
+        health = self.nobody("busbridge", "health").stdout
+        self.assertIn("temp/bus_outbox", health)
+        self.assertIn("no settings file was read (-c FILE, BUSBRIDGE_CONFIG, /etc/busbridge/busbridge.conf), so this is the default outbox", health)
+        self.assertNotIn("settings file", self.nobody("busbridge", "list", env={"BUSBRIDGE_OUTBOX_URL": "file:/none"}).stderr)
 
     def test_a_secret_that_may_not_be_read_is_named_too(self):
         secret = self.etc / "busbridge/redis.url"
@@ -117,6 +120,21 @@ class AccessTest(CliTest):
         done = self.nobody("busbridge", "list")
         self.assertEqual(done.returncode, 1)
         self.assertIn(f"{self.outbox}/.busbridge belongs to root:root, mode 0700", done.stderr)
+
+    def test_an_entry_that_may_not_be_read_is_named_by_list_show_and_health(self):
+        self.outbox.chmod(0o755)
+        self.entry("plot.updated", {"plot_id": "p"}, id="good", storage_key="good")
+        self.entry("plot.updated", {"plot_id": "p"}, id="secret", storage_key="secret")
+        path = self.outbox / "secret.json"
+        path.chmod(0o600)
+        words = f"reading secret.json: Permission denied ({path} belongs to root:root, mode 0600, and this is uid {NOBODY})"
+        listed = {e["id"]: e for e in json.loads(self.nobody("busbridge", "list", "-o", "json").stdout)}
+        self.assertEqual(set(listed), {"good", "secret"})
+        self.assertIn(words, listed["secret"]["last_error"])
+        shown = self.nobody("busbridge", "show", "secret")
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertIn(words, shown.stdout)
+        self.assertIn(f"1 file cannot be read: {words}", self.nobody("busbridge", "health").stdout)
 
     def test_doctor_never_advises_to_give_an_outbox_away(self):
         os.chown(self.outbox, 1, 1)

@@ -4,6 +4,7 @@ import fcntl
 import http.client
 import json
 import os
+import shutil
 import pty
 import signal
 import socket
@@ -48,7 +49,7 @@ class CliTest(BusTest):
     def setUp(self):
         super().setUp()
         self.options["log.format"] = None
-        self.options["health.no_worker"] = "ok"  # most of these look at an outbox alone
+        self.options["health.worker"] = "optional"  # most of these look at an outbox alone
         self.options["log.level"] = None
 
     def dead_letter(self, entry_id="d-1", name=PUBLISHED, **over):
@@ -196,18 +197,24 @@ class WithoutWorker(CliTest):
             self.dead_letter(f"d-{number}")
         self.assertIn("21 dead letters", self.run_cli("health", expect=2).stdout())
 
-    def test_health_is_critical_while_no_worker_runs_whatever_waits(self):
-        self.options["health.no_worker"] = None
-        none = self.run_cli("health", expect=2).stdout()
-        self.assertTrue(none.startswith("OUTBOX CRITICAL - 0 pending; No worker runs: nobody drains this outbox | pending=0;"), none)
-        self.assertIn("health.no_worker = ok", none)
-        self.run_cli("health", options={"health.no_worker": "warning"}, expect=1)
-        self.assertIn("Note: No worker runs", self.run_cli("health", options={"health.no_worker": "ok"}, expect=0).stdout())
+    def test_health_tells_in_its_first_line_that_no_worker_runs(self):
+        self.options["health.worker"] = None
+        none = self.run_cli("health", expect=1).stdout()
+        self.assertTrue(none.startswith("OUTBOX WARNING - 0 pending; No worker runs: nobody drains this outbox | pending=0;"), none)
+        self.assertIn("health.worker = optional", none)
+        self.run_cli("health", options={"health.worker": "required"}, expect=2)
+        self.run_cli("health", options={"flush.background": "false"}, expect=0)
+        self.run_cli("health", options={"flush.background": "false", "health.worker": "expected"}, expect=1)
+        for number in range(21):
+            self.dead_letter(f"d-{number}")
+        self.assertIn("OUTBOX CRITICAL - 0 pending, 21 dead, no worker; 21 dead letters", self.run_cli("health", expect=2).stdout())
+        shutil.rmtree(self.outbox / "dlq")
+        self.assertIn("Note: No worker runs", self.run_cli("health", options={"health.worker": "optional"}, expect=0).stdout())
         (self.outbox / ".busbridge").mkdir()
         with open(self.outbox / ".busbridge/lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self.assertIn("UNKNOWN: Process", self.run_cli("health", expect=3).stdout())
-            self.assertIn("Note: Process", self.run_cli("health", options={"health.no_worker": "ok"}, expect=0).stdout())
+            self.assertIn("Note: Process", self.run_cli("health", options={"health.worker": "optional"}, expect=0).stdout())
         self.start_worker()
         wait_until(lambda: "No worker" not in self.run_cli("health").stdout(), what="a worker that is seen")
 
@@ -392,7 +399,7 @@ class CommandLine(CliTest):
         """What the command shows on a terminal of 100 columns."""
         parent, child = pty.openpty()
         fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-        pairs = (f"outbox.url=file:{self.outbox}", "redis.url=off", "health.no_worker=ok")
+        pairs = (f"outbox.url=file:{self.outbox}", "redis.url=off", "health.worker=optional")
         program = subprocess.Popen([str(BUILD / "busbridge"), *words, *(word for pair in pairs for word in ("-X", pair))], stdin=child, stdout=child, stderr=child, env={**clean_environment(('NO_COLOR', 'TERM')), **env})
         os.close(child)
         shown = b""

@@ -88,6 +88,14 @@ class Well(DoctorTest):
         self.assertEqual(len(self.drain("plot.events")), 4)
         self.assertNotIn("fenced", worker.stderr().lower())
 
+    def test_settings_that_differ_from_those_of_the_worker_are_told(self):
+        self.start_worker()
+        wait_until((self.outbox / ".busbridge/control.sock").is_socket, what="the control socket")
+        self.assertNotIn("of the worker is", self.run_cli("doctor").stderr())
+        told = self.run_cli("doctor", options={"flush.interval": "7s"}).stderr()
+        self.assertIn("flush.interval of the worker is ", told)
+        self.assertIn("here it is 7s (-X)", told)
+
     def test_a_new_outbox_is_examined_without_making_anything_in_it(self):
         found = self.doctor()
         self.assertEqual(list(self.outbox.iterdir()), [])

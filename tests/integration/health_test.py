@@ -21,7 +21,7 @@ class HealthTest(CliTest):
     def setUp(self):
         super().setUp()
         # A loaded machine is slow, and that is another trouble than those looked for here.
-        self.options |= {"health.no_worker": "critical", "health.event_p95_warning": "1h", "health.event_p95_critical": "1h", "health.command_p95_warning": "1h",
+        self.options |= {"health.worker": "required", "health.event_p95_warning": "1h", "health.event_p95_critical": "1h", "health.command_p95_warning": "1h",
                          "health.command_p95_critical": "1h", "health.disk_warning": "0"}
 
     def event(self, **more):
@@ -206,7 +206,7 @@ class Others(HealthTest):
         self.says("Publishing is paused since", "busbridge resume", "CRITICAL")
         self.says("No worker runs", "busbridge-worker", "CRITICAL")
         self.run_cli("resume", expect=0)
-        self.options["health.no_worker"] = "ok"
+        self.options["health.worker"] = "optional"
         self.green()
 
 

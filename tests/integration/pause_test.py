@@ -34,7 +34,7 @@ class PauseTest(BusTest):
         return worker
 
     def cli(self, *arguments, expect=0):
-        return self.run_cli(*arguments, expect=expect, options={"log.format": None, "log.level": None, "health.no_worker": "ok"})
+        return self.run_cli(*arguments, expect=expect, options={"log.format": None, "log.level": None, "health.worker": "optional"})
 
     def health(self, expect=1):
         return json.loads(self.cli("health", "-o", "json", expect=expect).stdout())

@@ -95,7 +95,7 @@ class TopTest(BusTest):
 class Alone(TopTest):
     def setUp(self):
         super().setUp()
-        self.options["health.no_worker"] = "ok"  # what the outbox tells is looked at
+        self.options["health.worker"] = "optional"  # what the outbox tells is looked at
 
     def test_without_a_worker_it_shows_what_the_outbox_tells_and_q_leaves_a_clean_terminal(self):
         self.entry("plot.updated", PAYLOAD)

@@ -51,12 +51,12 @@ CASE(test_without_a_worker_it_says_so) {
   f.counts.pending = 2;
   f.counts.oldest_us = NOW - SECONDS(5);
   judge(&f, &limits, &result);
-  assert_int_equal(result.state, HEALTH_CRITICAL);
-  assert_true(says(HEALTH_CRITICAL, "No worker runs"));
-  assert_true(next_is("health.no_worker = ok"));
+  assert_int_equal(result.state, HEALTH_WARNING);
+  assert_true(says(HEALTH_WARNING, "No worker runs"));
+  assert_true(next_is("health.worker = optional"));
   snprintf(f.refused, sizeof f.refused, "kafka.acks = 1");
   judge(&f, &limits, &result);
-  assert_true(says(HEALTH_CRITICAL, "none starts with these settings: kafka.acks = 1"));
+  assert_true(says(HEALTH_WARNING, "none starts with these settings: kafka.acks = 1"));
   assert_true(next_is("busbridge config check"));
   struct limits timer = limits;
   timer.no_worker = HEALTH_OK; /* the timer's next run will not start either */
@@ -66,7 +66,7 @@ CASE(test_without_a_worker_it_says_so) {
   f.counts.pending = 0; /* nothing waits now, and the next event would */
   f.counts.oldest_us = TIME_NONE;
   judge(&f, &limits, &result);
-  assert_int_equal(result.state, HEALTH_CRITICAL);
+  assert_int_equal(result.state, HEALTH_WARNING);
 }
 
 CASE(test_where_a_timer_runs_the_worker_once_its_absence_is_no_fault_and_its_backlog_is) {

@@ -12,6 +12,7 @@
 #define ERROR_CHARACTERS 50 /* as the producers' own tool cuts them */
 #define ERROR_KINDS 20      /* shown */
 #define ERROR_KINDS_KEPT 1000
+#define UNREAD_AMONG 1000 /* entries that are looked through for one that nobody may read */
 
 /* ---- gathering the facts ---- */
 
@@ -57,6 +58,27 @@ static void gather_typed(const struct service *s, struct facts *f) {
   if (f->typed_unread) snprintf(f->typed, sizeof f->typed, "%s", folder);
 }
 
+static bool take_unread(void *ctx, const struct entry_info *info) {
+  struct facts *f = ctx;
+  if (!info->unread) return true;
+  struct span words = text_cut(info->last_error, sizeof f->unread - 1);
+  if (!f->unread[0]) snprintf(f->unread, sizeof f->unread, "%.*s", SPAN_ARGS(words));
+  f->unread_seen++;
+  return true;
+}
+
+/* The first of them, as far as it is among the oldest; where no reader counts them, how many of
+ * those. */
+static void gather_unread(struct service *s, struct facts *f) {
+  uint64_t total;
+  bool looks = s->mode == SERVICE_INSPECT && store_traits(s->store)->at_path;
+  if (!f->counts.unreadable && !looks) return;
+  enum status st =
+      store_list(s->store, LIST_PENDING | LIST_LOOK, UNREAD_AMONG, take_unread, f, &total, NULL);
+  (void)st; /* then none is named */
+  if (!f->counts.unreadable) f->counts.unreadable = f->unread_seen;
+}
+
 /* status: where the relay's is put; why: a buffer for the store's words. */
 static void gather_facts(struct service *s, struct relay_status *status, struct error *why,
                          struct facts *f) {
@@ -84,6 +106,7 @@ static void gather_facts(struct service *s, struct relay_status *status, struct 
   f->disk_free = disk_free(s);
   f->left = store_left(s->store, f->now_us);
   gather_typed(s, f);
+  gather_unread(s, f);
   if (f->counts.aside && store_asides(s->store, 1, take_aside, f, NULL) != ST_OK)
     f->aside_next[0] = '\0';
 }

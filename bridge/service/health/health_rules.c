@@ -8,7 +8,7 @@
 
 #define NEXT_NO_WORKER                                                                             \
   "systemctl start busbridge, or busbridge-worker -c FILE; once by hand: busbridge flush. Where "  \
-  "a timer runs busbridge-worker --once: health.no_worker = ok"
+  "a timer runs busbridge-worker --once: health.worker = optional"
 /* Tries: of fewer, one bad file would be a rate, and the slowest of them P95 */
 #define JUDGED_FROM 20
 
@@ -17,10 +17,10 @@ const char *health_word(enum health_state s) {
   return words[s];
 }
 
-static enum health_state no_worker(const char *word) {
-  return !strcmp(word, "ok")        ? HEALTH_OK
-         : !strcmp(word, "warning") ? HEALTH_WARNING
-                                    : HEALTH_CRITICAL;
+static enum health_state no_worker(const char *word, bool background) {
+  if (!strcmp(word, "required")) return HEALTH_CRITICAL;
+  bool optional = !strcmp(word, "optional") || (!strcmp(word, "auto") && !background);
+  return optional ? HEALTH_OK : HEALTH_WARNING;
 }
 
 void limits_read(const struct settings *settings, struct limits *out) {
@@ -43,7 +43,8 @@ void limits_read(const struct settings *settings, struct limits *out) {
       .heartbeat_ms = setting_number(settings, SETTING_HEALTH_HEARTBEAT),
       .background = setting_bool(settings, SETTING_FLUSH_BACKGROUND),
       .keys_required = setting_bool(settings, SETTING_REDIS_REQUIRED),
-      .no_worker = no_worker(setting_text(settings, SETTING_HEALTH_NO_WORKER)),
+      .no_worker = no_worker(setting_text(settings, SETTING_HEALTH_WORKER),
+                             setting_bool(settings, SETTING_FLUSH_BACKGROUND)),
   };
 }
 
@@ -192,8 +193,12 @@ static void rule_standby(const struct facts *f, const struct limits *l, struct j
   if (*f->standbys) say_state(j, HEALTH_OK, "", "%s for the outbox", f->standbys);
 }
 
+static bool is_nobody(const struct facts *f) {
+  return !f->relay && !f->owned && !f->standby;
+}
+
 static void rule_worker(const struct facts *f, const struct limits *l, struct judgement *j) {
-  bool nobody = !f->relay && !f->owned && !f->standby;
+  bool nobody = is_nobody(f);
   if (nobody && f->refused[0])
     say_state(j, l->no_worker == HEALTH_OK ? HEALTH_UNKNOWN : l->no_worker,
               "busbridge config check, and fix what it names",
@@ -349,8 +354,13 @@ static void rule_files(const struct facts *f, const struct limits *l, struct jud
   const struct store_counts *c = &f->counts;
   char number[COUNTED_TEXT];
   if (c->unreadable)
-    say_state(j, HEALTH_WARNING, "Give the worker's user the right to read them",
-              "%s cannot be read", counted_text(c->unreadable, "file", "files", number));
+    say_state(j, HEALTH_WARNING,
+              f->unread[0] ? "busbridge list --type pending; give the worker's user the right to "
+                             "read them"
+                           : "Give the worker's user the right to read them",
+              "%s cannot be read%s%s%s", counted_text(c->unreadable, "file", "files", number),
+              f->unread[0] ? ": " : "", f->unread,
+              c->unreadable > 1 && f->unread[0] ? ", ..." : "");
   if (c->odd)
     say_state(j, HEALTH_OK, "Take them out of the outbox folder",
               "%s left alone: links, folders, devices or files with two names",
@@ -380,7 +390,8 @@ static void sort_lines(struct judgement *j) {
   }
 }
 
-static void summarise(const struct facts *f, struct judgement *j) {
+/* Whatever else is worse: that nobody is there stands in the first line. */
+static void summarise(const struct facts *f, const struct limits *l, struct judgement *j) {
   char number[NUMBER_TEXT], age[DURATION_TEXT];
   int64_t oldest = facts_oldest_ms(f);
   int n =
@@ -389,8 +400,11 @@ static void summarise(const struct facts *f, struct judgement *j) {
     n += snprintf(j->summary + n, sizeof j->summary - (size_t)n, ", oldest %s",
                   duration_text(oldest, age));
   if (f->counts.dead)
-    snprintf(j->summary + n, sizeof j->summary - (size_t)n, ", %s dead",
-             number_text(f->counts.dead, number));
+    n += snprintf(j->summary + n, sizeof j->summary - (size_t)n, ", %s dead",
+                  number_text(f->counts.dead, number));
+  bool first = j->count && strstr(j->lines[0].text, "No worker runs");
+  if (is_nobody(f) && l->no_worker != HEALTH_OK && !first)
+    snprintf(j->summary + n, sizeof j->summary - (size_t)n, ", no worker");
 }
 
 void judge(const struct facts *facts, const struct limits *limits, struct judgement *out) {
@@ -405,5 +419,5 @@ void judge(const struct facts *facts, const struct limits *limits, struct judgem
   for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) rules[i](facts, limits, out);
   for (size_t i = 0; i < out->count; i++) out->state = worse(out->state, out->lines[i].state);
   sort_lines(out);
-  summarise(facts, out);
+  summarise(facts, limits, out);
 }

@@ -51,8 +51,10 @@ struct facts {
   struct keys_state keys;
   int64_t disk_free;                /* -1: not known */
   char aside[360], aside_next[160]; /* the first one that is set aside, and what to do */
-  uint64_t typed_unread;            /* files of the typed bus that nothing reads */
-  char typed[300];                  /* where */
+  uint64_t unread_seen;
+  char unread[300];      /* of what nobody may read the first, and whose it is; "" */
+  uint64_t typed_unread; /* files of the typed bus that nothing reads */
+  char typed[300];       /* where */
 };
 
 struct reason_line {

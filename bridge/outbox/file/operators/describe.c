@@ -2,7 +2,11 @@
  * Any thread; a crash leaves nothing. */
 #include "bridge/outbox/file/operators/describe.h"
 
+#include "bridge/base/disk/denial.h"
+
 #include <fcntl.h>
+#include <limits.h>
+#include <unistd.h>
 
 static struct span text_member(struct fs_loaded *d, const char *key) {
   struct span text = {NULL, 0};
@@ -100,7 +104,14 @@ enum status fs_letter_unread(struct fs_site *s, enum place place, const char *na
   const char *shown = place_path(place);
   *st = (struct stat){0};
   int known = fstatat(fs_folder(s, place), name, st, AT_SYMLINK_NOFOLLOW);
-  if (got == FS_UNREADABLE) return error_sys(err, sys, "reading %s%s", shown, name);
+  if (got == FS_UNREADABLE) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s%s", state_path(fs_state(s, place)), place_inside(place),
+             name);
+    enum status unread = error_sys(err, sys, "reading %s%s", shown, name);
+    error_denied(err, path, R_OK);
+    return unread;
+  }
   if (known < 0 || !S_ISREG(st->st_mode))
     return error_set(err, ST_INVALID, "%s%s is not a regular file", shown, name);
   return error_set(
@@ -111,18 +122,21 @@ enum status fs_letter_unread(struct fs_site *s, enum place place, const char *na
       name);
 }
 
-/* A dead letter that is left unread is counted, so it is told by its name, its times and why. */
+/* A dead letter that is left unread is counted, and one that waits and may not be read stays: each
+ * is told by its name, its times and why. */
 static bool look_unread(struct fs_look *l, enum place place, const char *name, enum fs_read got,
                         struct entry_info *info) {
   struct fs_loaded *d = &l->loaded;
   struct stat st;
-  if (fs_shelf(place) != SHELF_DEAD || (got != FS_ODD && got != FS_UNREADABLE)) return false;
+  bool dead = fs_shelf(place) == SHELF_DEAD;
+  if (dead ? got != FS_ODD && got != FS_UNREADABLE : got != FS_UNREADABLE || l->all) return false;
   if (fs_letter_unread(l->s->site, place, name, got, d->sys, &st, &d->error) == ST_OK ||
       !S_ISREG(st.st_mode))
     return false;
   d->stamp = fs_stamp_of(&st);
   fs_look_info(l, place, name, false, info);
   info->reason = (struct span){0}; /* it stands in the file */
+  info->unread = true;
   info->last_error = span_of(d->error.text);
   return true;
 }
