@@ -29,6 +29,9 @@ void bulk_forecast(const struct bulk_going *g, struct buffer *out) {
                 number_text(count, number), count == 1 ? "" : "s");
   output_counts(&g->doc, "topics", "By topic", out);
   output_counts(&g->doc, "reasons", "By reason", out);
+  if (answer_node(&g->doc, 0, "fits") != JSON_NONE)
+    buffer_printf(out, "Would fit now: %s\n", number_text(bulk_count(g, "fits"), number));
+  output_counts(&g->doc, "would_die", "Would die again", out);
   output_samples(&g->doc, out);
 }
 

@@ -244,6 +244,28 @@ enum status client_list(struct client *c, const struct list_request *r, struct b
   return st;
 }
 
+static enum status groups(struct client *c, const struct list_request *r, struct buffer *json,
+                          struct error *err) {
+  struct selection filters = r->selection;
+  if (c->service) return service_groups(c->service, r, json, err);
+  filters.pending = filters.dead = true; /* no type is said: they are of dead letters */
+  struct buffer query = {0};
+  selecting_query(&filters, &query);
+  path(c, "/v1/groups?limit=%zu", r->limit);
+  const char *rest = strchr(buffer_z(&query), '&');
+  if (rest) buffer_add_z(&c->path, rest);
+  buffer_release(&query);
+  return ask_worker(c, "GET", LISTING_MS, json, err);
+}
+
+enum status client_groups(struct client *c, const struct list_request *r, struct buffer *json,
+                          struct error *err) {
+  patience_begin(c->admin);
+  enum status st = groups(c, r, json, err);
+  patience_end(c->admin);
+  return st;
+}
+
 /* The end of one that says where it lies: "dlq/x.json". */
 static const char *name_in(const char *id) {
   const char *slash = strrchr(id, '/');

@@ -28,6 +28,8 @@ void client_patience(struct client *c, int timeout_ms);
 
 MUST_CHECK enum status client_list(struct client *c, const struct list_request *r,
                                    struct buffer *json, struct error *err);
+MUST_CHECK enum status client_groups(struct client *c, const struct list_request *r,
+                                     struct buffer *json, struct error *err);
 /* raw: the bytes themselves, else JSON. */
 MUST_CHECK enum status client_show(struct client *c, const struct show_request *r,
                                    struct buffer *out, struct error *err);

@@ -6,6 +6,7 @@
 #include "bridge/base/text/words.h"
 
 #include <inttypes.h>
+#include <unistd.h>
 
 enum { UNKNOWN = 3 }; /* of monitoring plugins, as the states 0..3 of the answer */
 enum { FIELDS_SHOWN = 5 };
@@ -53,7 +54,10 @@ static void print_first_line(struct admin *a, const struct json_doc *doc, int64_
     add_text(out, doc, node, "text");
   }
   without_bars(out, from);
-  print_perfdata(doc, out);
+  if (isatty(STDOUT_FILENO)) /* people need no figures of a plugin */
+    buffer_add_char(out, '\n');
+  else
+    print_perfdata(doc, out);
   buffer_release(&word);
 }
 
@@ -108,6 +112,28 @@ static void print_dead(struct admin *a, const struct json_doc *doc) {
   if (others > 0) buffer_printf(out, "  %5" PRId64 "  others\n", others);
 }
 
+/* What died alike: one of them to look at. */
+static void print_groups(struct admin *a, const struct json_doc *doc) {
+  uint32_t groups = answer_node(doc, answer_node(doc, 0, "dlq"), "groups"), node = JSON_NONE;
+  static const char *const keys[] = {"reason", "name", "error"};
+  struct buffer *out = &a->out;
+  while (answer_each(doc, groups, &node)) {
+    if (node == groups + 1) buffer_add_z(out, "By cause:\n");
+    size_t from = out->len;
+    buffer_printf(out, "  %5" PRId64, answer_int(doc, node, "count", 0));
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+      buffer_add_z(out, "  ");
+      add_text(out, doc, node, keys[i]);
+    }
+    buffer_add_z(out, "; last ");
+    output_age(doc, node, "last", clock_wall_us(a->clock), out);
+    buffer_add_z(out, " ago: busbridge show ");
+    add_text(out, doc, node, "sample");
+    without_bars(out, from);
+    buffer_add_char(out, '\n');
+  }
+}
+
 /* A line each type: how many, and which they are as far as this worker has met them. */
 static void print_unplaced(struct admin *a, const struct json_doc *doc) {
   uint32_t types = answer_node(doc, 0, "unknown_fields"), type = JSON_NONE;
@@ -133,6 +159,7 @@ static void print_unplaced(struct admin *a, const struct json_doc *doc) {
 static void print_detail(struct admin *a, const struct json_doc *doc) {
   uint32_t redis = answer_node(doc, 0, "redis");
   print_dead(a, doc);
+  print_groups(a, doc);
   output_counts(doc, "keyless", "Without their key field, so not ordered, by namespace", &a->out);
   print_unplaced(a, doc);
   buffer_add_z(&a->out, "Redis: ");

@@ -3,6 +3,7 @@
  * The command's one thread; a crash leaves nothing. */
 #include "admin/client/client.h"
 #include "admin/input/selection_options.h"
+#include "admin/output/list_output.h"
 #include "admin/output/output.h"
 #include "bridge/base/text/words.h"
 
@@ -11,6 +12,8 @@
 
 #define LONG_LIST 10000         /* entries: such a list does not go through the worker */
 #define WRITTEN_AT (256 * 1024) /* bytes */
+#define SHORT_AMONG 1000        /* entries of a list whose ids are cut */
+#define SHORT_ID 8              /* characters of one, at least */
 
 struct row_of_entry {
   struct column column;
@@ -34,6 +37,26 @@ static const struct row_of_entry columns[] = {
 };
 #define COLUMNS (sizeof columns / sizeof *columns)
 
+/* As much of the ids as tells each from all others that are shown, 8 characters at least: any
+ * command takes it. */
+static size_t short_id(const struct json_doc *doc, uint32_t entries) {
+  size_t most = SHORT_ID;
+  uint32_t node = JSON_NONE;
+  if (doc->nodes[entries].count > SHORT_AMONG) return SIZE_MAX;
+  while (answer_each(doc, entries, &node)) {
+    uint32_t other = node, id = answer_node(doc, node, "id");
+    struct span x = id == JSON_NONE ? (struct span){0} : json_raw(doc, id);
+    while (answer_each(doc, entries, &other)) {
+      uint32_t second = answer_node(doc, other, "id");
+      struct span y = second == JSON_NONE ? (struct span){0} : json_raw(doc, second);
+      size_t same = 0;
+      while (same < x.len && same < y.len && x.ptr[same] == y.ptr[same]) same++;
+      if (same >= most) most = same + 1;
+    }
+  }
+  return most;
+}
+
 static char *cell(const struct admin *a, const struct json_doc *doc, uint32_t entry,
                   const struct row_of_entry *c) {
   struct buffer text = {0};
@@ -56,8 +79,15 @@ static char *cell(const struct admin *a, const struct json_doc *doc, uint32_t en
   return copy;
 }
 
+/* Not within a character, which no id of ours has. */
+static void cut_id(char *text, size_t most) {
+  if (text && strlen(text) > most && (text[most] & 0x80) == 0) text[most] = '\0';
+}
+
 static enum status print_table(struct admin *a, const struct json_doc *doc, uint32_t entries,
                                bool wide, struct error *err) {
+  bool terminal = !wide && isatty(STDOUT_FILENO);
+  size_t id = terminal ? short_id(doc, entries) : SIZE_MAX;
   struct column shown[COLUMNS];
   size_t count = 0, rows = 0, made = 0;
   for (size_t i = 0; i < COLUMNS; i++)
@@ -70,12 +100,12 @@ static enum status print_table(struct admin *a, const struct json_doc *doc, uint
     for (size_t i = 0; i < COLUMNS && st == ST_OK; i++) {
       if (columns[i].wide && !wide) continue;
       cells[made] = cell(a, doc, node, &columns[i]);
+      if (i == 0) cut_id(cells[made], id);
       if (!cells[made++]) st = error_set(err, ST_NO_MEMORY, "Out of memory");
     }
     rows++;
   }
-  if (st == ST_OK && rows > 0)
-    st = output_table(shown, count, cells, rows, !wide && isatty(STDOUT_FILENO), &a->out, err);
+  if (st == ST_OK && rows > 0) st = output_table(shown, count, cells, rows, terminal, &a->out, err);
   for (size_t i = 0; cells && i < made; i++) free(cells[i]);
   free(cells);
   return st;
@@ -244,11 +274,63 @@ static int list(struct admin *a, const struct list_request *request, const char 
   return code;
 }
 
+/* ---- dead letters that died alike ---- */
+
+static const struct listing_column group_columns[] = {
+    {{"COUNT", true, 0, false}, "count", false},   {{"REASON", false, 0, false}, "reason", false},
+    {{"NAME", false, 0, true}, "name", false},     {{"FIRST", false, 0, false}, "first", true},
+    {{"LAST", false, 0, false}, "last", true},     {{"SAMPLE", false, 0, true}, "sample", false},
+    {{"ERROR", false, 0.3, true}, "error", false},
+};
+
+static enum status print_groups(struct admin *a, const char *format, const struct json_doc *doc,
+                                struct error *err) {
+  uint32_t groups = answer_node(doc, 0, "groups"), node = JSON_NONE;
+  size_t count = groups == JSON_NONE ? 0 : doc->nodes[groups].count;
+  uint32_t *nodes = calloc(count + 1, sizeof *nodes);
+  if (!nodes) return error_set(err, ST_NO_MEMORY, "Out of memory");
+  struct listing l = {.doc = doc,
+                      .nodes = nodes,
+                      .columns = group_columns,
+                      .column_count = sizeof group_columns / sizeof *group_columns,
+                      .name = "sample"};
+  while (answer_each(doc, groups, &node)) nodes[l.count++] = node;
+  enum status st = listing_print(a, &l, format, err);
+  free(nodes);
+  return st;
+}
+
+static int group(struct admin *a, const struct list_request *request, const char *format) {
+  struct error err = {0};
+  struct client *client = NULL;
+  struct buffer json = {0};
+  struct json_doc doc = {0};
+  int code = CODE_OK;
+  if (!admin_settings(a, &err)) return fail(a, &err);
+  enum status st = client_open(a, SERVICE_INSPECT, &client, &err);
+  if (st == ST_NOT_FOUND) err.status = ST_IO;
+  if (st == ST_OK) st = client_groups(client, request, &json, &err);
+  if (st == ST_OK) st = answer_scan(&doc, buffer_span(&json), &err);
+  if (st == ST_OK) st = print_groups(a, format, &doc, &err);
+  if (st == ST_OK && answer_int(&doc, 0, "total", 0) == 0) nothing(a, &request->selection, &code);
+  if (st == ST_OK && answer_int(&doc, 0, "others", 0) > 0)
+    note(a, "and %" PRId64 " of further groups, use --limit 0 for all",
+         answer_int(&doc, 0, "others", 0));
+  if (st != ST_OK) code = fail(a, &err);
+  client_close(client);
+  json_doc_release(&doc);
+  buffer_release(&json);
+  return code;
+}
+
 static int run_list(struct admin *a, const struct command *self, int argc, char **argv) {
   struct selecting given = {0};
   const char *format = "table";
   uint64_t limit = 50;
+  bool grouped = false;
   const struct option_row rows[] = {
+      {"group", 'g', OPTION_FLAG, &grouped, NULL,
+       "dead letters that died alike: how many, since when, one of them"},
       SELECTING_TYPE(&given),
       SELECTING_ROWS(&given),
       {"limit", 'n', OPTION_NUMBER, &limit, "N", "at most so many, oldest first; 0 means all (50)"},
@@ -263,13 +345,15 @@ static int run_list(struct admin *a, const struct command *self, int argc, char 
     return code;
   if (!selecting_take(a, self, &given, &request.selection, &code)) return code;
   request.limit = (size_t)limit;
+  if (grouped) request.selection.pending = false;
+  if (grouped) return group(a, &request, format);
   return list(a, &request, format);
 }
 
 const struct command command_list = {
     .name = "list",
-    .arguments =
-        "[--type pending|dlq|aside|all] [FILTER]... [--limit N] [-o table|wide|json|jsonl|name]",
+    .arguments = "[--type pending|dlq|aside|all] [--group] [FILTER]... [--limit N] [-o "
+                 "table|wide|json|jsonl|name]",
     .summary = "what lies in the outbox: pending entries and dead letters",
     .examples =
         "  busbridge list                                   the oldest 50\n"
@@ -277,6 +361,8 @@ const struct command command_list = {
         "about them\n"
         "  busbridge list --name 'plot.*' --since 2h        what arrived or failed in the last "
         "two hours\n"
+        "  busbridge list --group                           what dead letters died of, and how "
+        "many of each\n"
         "  busbridge list --type aside                      what cannot be "
         "changed, and what to do\n"
         "  busbridge list --reason not_json -o name         ids alone; exit code 3 when there are "

@@ -171,6 +171,28 @@ static void fault_lines(struct sheet *s) {
   buffer_release(&error);
 }
 
+/* By the schemas and routes of now, which may be others than when it died. */
+static void fits_line(struct sheet *s) {
+  uint32_t fits = answer_node(s->doc, 0, "fits");
+  struct buffer reason = {0}, error = {0};
+  if (fits == JSON_NONE || s->doc->nodes[fits].type == JSON_NULL) return;
+  head(s, "fits now");
+  if (s->doc->nodes[fits].type == JSON_TRUE) {
+    output_paint(&s->admin->out, s->admin->color_out, PAINT_GREEN, "yes");
+  } else {
+    answer_text(s->doc, 0, "fits_reason", &reason);
+    answer_text(s->doc, 0, "fits_error", &error);
+    output_paint(&s->admin->out, s->admin->color_out, PAINT_RED, "no");
+    buffer_add_z(&s->admin->out, ": ");
+    text_printable(&s->admin->out, buffer_span(&reason));
+    buffer_add_z(&s->admin->out, ": ");
+    text_printable(&s->admin->out, buffer_span(&error));
+  }
+  buffer_add_char(&s->admin->out, '\n');
+  buffer_release(&reason);
+  buffer_release(&error);
+}
+
 /* What to type when the cause is fixed: by where it lies, when others are named so too. */
 static void next_line(struct sheet *s) {
   struct buffer *out = &s->admin->out, state = {0}, id = {0};
@@ -222,6 +244,7 @@ static void print_entry(struct admin *a, const struct json_doc *doc) {
   line(&s, "error", "last_error");
   line(&s, "remedy", "remedy");
   unknown_line(&s);
+  fits_line(&s);
   next_line(&s);
   payload_lines(&s);
   fault_lines(&s);

@@ -113,6 +113,13 @@ struct list_request {
 MUST_CHECK enum status service_list(struct service *s, const struct list_request *request,
                                     struct buffer *json, struct error *err);
 
+/* Dead letters that died alike, by the selection of a list (limit: groups, 0 = all).
+ * {"version":1,"total":N,"groups":[{"reason":..|null,"name","error":..|null,"count":N,"first",
+ * "last","sample":id}],"others":N}: the largest first; numbers and quoted texts of an error do not
+ * count. */
+MUST_CHECK enum status service_groups(struct service *s, const struct list_request *request,
+                                      struct buffer *json, struct error *err);
+
 struct show_request {
   const char *id; /* or its beginning, or the stem of a file */
   bool pending, dead;
@@ -125,7 +132,8 @@ struct show_request {
  *  "state":"dead|ready|retrying|held|unread","due_at","held_behind":file|null,
  *  "waits_for":null|{target,reason,remedy,since},
  *  "first_failed_at","error_code","remedy",
- *  "unknown_fields":[paths without a place in the schema],"fault":null|{byte,line,column,error,before,after},
+ *  "unknown_fields":[paths without a place in the schema],
+ *  "fits":bool|null (would it be published now?),"fits_reason","fits_error","fault":null|{byte,line,column,error,before,after},
  *  "mended":bool (a raw dead letter whose bytes are JSON now),
  *  "beginning":text|null (of what is not a JSON object),
  *  "payload"}
@@ -212,7 +220,7 @@ void service_flush_cancel(struct service *s, uint64_t flush);
  *  "reasons":[{state,text,next}],
  *  "pending":N,"oldest_seconds":X|null,"dead":N,"processed":N,
  *  "commands":{total,p95_ms,failure_rate},"events":{the same},
- *  "dlq":{"total":N,"in":what stands before their names,"oldest","errors":[{error,count}]},
+ *  "dlq":{"total":N,"in":what stands before their names,"oldest","errors":[{error,count}],"groups":[as of service_groups]},
  *  "keyless":{"NAMESPACE":N},"unknown_fields":[{"type","count":N,"fields":["payload.x"]}] (detailed),
  *  "paused":null|{since,by,reason},
  *  "breakers":[{target,state,reason,remedy}],

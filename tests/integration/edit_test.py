@@ -119,6 +119,46 @@ class Payload(EditTest):
         self.assertEqual((self.outbox / "dlq/q.json").read_bytes(), before)
 
 
+class Foreseen(EditTest):
+    def test_what_fits_now_is_told_before_it_is_replayed(self):
+        for n, remote in enumerate(self.both_ways()):
+            with self.subTest(worker=remote):
+                if not remote:
+                    self.bad_letter("bad")
+                    self.letter("good", name="quality.checked", payload=GOOD)
+                    self.letter("other", name="weather.changed", reason="unknown_namespace")
+                shown = self.shown("good")
+                self.assertEqual((shown["fits"], shown["fits_reason"], shown["fits_error"]), (True, None, None))
+                shown = self.shown("bad")
+                self.assertEqual((shown["fits"], shown["fits_reason"]), (False, "schema_mismatch"))
+                self.assertIn("payload.score: expected double", shown["fits_error"])
+                self.assertRegex(self.run_cli("show", "bad", expect=0).stdout(), r"\nfits now +no: schema_mismatch: payload.score")
+                self.assertRegex(self.run_cli("show", "good", expect=0).stdout(), r"\nfits now +yes\n")
+                told = json.loads(self.run_cli("replay", "--all", "--dry-run", "-o", "json", expect=0).stdout())
+                self.assertEqual((told["count"], told["fits"], told["would_die"]), (3, 1, {"schema_mismatch": 1, "unknown_namespace": 1}))
+                text = self.run_cli("replay", "--all", "--dry-run", expect=0).stdout()
+                self.assertIn("Would fit now: 1\nWould die again:\n", text)
+                self.assertNotIn("fits", json.loads(self.run_cli("purge", "--all", "--dry-run", "-o", "json", expect=0).stdout()))
+
+    def test_dead_letters_that_died_alike_are_one_group(self):
+        for n, remote in enumerate(self.both_ways()):
+            with self.subTest(worker=remote):
+                if not remote:
+                    for number in range(3):
+                        self.letter(f"a-{number}", error=f'byte {number}: expected long, found "x{number}"', failed=NOW - 60 * number)
+                    self.letter("b", name="plot.generated")
+                groups = json.loads(self.run_cli("list", "--group", "-o", "json", expect=0).stdout())
+                self.assertEqual([(g["count"], g["reason"], g["name"]) for g in groups],
+                                 [(3, "schema_mismatch", "plot.updated"), (1, "schema_mismatch", "plot.generated")])
+                self.assertEqual(groups[0]["error"], 'byte N: expected long, found "..."')
+                self.assertEqual((groups[0]["first"][:19], groups[0]["last"][:19]), (iso(NOW - 120)[:19], iso(NOW)[:19]))
+                self.assertIn(groups[0]["sample"], {"a-0", "a-1", "a-2"})
+                (one,) = json.loads(self.run_cli("list", "--group", "--name", "plot.generated", "-o", "json", expect=0).stdout())
+                self.assertEqual(one["sample"], "b")
+                self.run_cli("list", "--group", "--name", "none.such", expect=3)
+                self.assertIn("By cause:\n      3  schema_mismatch  plot.updated  byte N:", self.run_cli("health", "--detailed").stdout())
+
+
 class Import(EditTest):
     def fill(self):
         self.bad_letter("a")

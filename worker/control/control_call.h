@@ -76,6 +76,7 @@ ANSWER(metrics);
 ANSWER(prometheus);
 ANSWER(entries); /* control_entries.c */
 ANSWER(dead);
+ANSWER(groups);
 ANSWER(entry);
 ANSWER(entry_raw);
 ANSWER(entry_payload);

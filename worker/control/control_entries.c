@@ -26,6 +26,13 @@ enum status answer_dead(const struct call *call, struct answer *answer, struct e
   return st == ST_OK ? answer_list(call, &request, answer, err) : st;
 }
 
+enum status answer_groups(const struct call *call, struct answer *answer, struct error *err) {
+  struct list_request request = {0};
+  enum status st = call_selection(call, &request.selection, err);
+  if (st == ST_OK) st = call_limit(call, 50, &request.limit, err);
+  return st == ST_OK ? service_groups(call->service, &request, &answer->body, err) : st;
+}
+
 static enum status answer_show(const struct call *call, bool raw, struct answer *answer,
                                struct error *err) {
   struct selection selection; /* of its filters only the type is taken */

@@ -21,6 +21,7 @@ static const struct row {
     {"GET", "/v1/entries", answer_entries, SELECTION_TYPE " " SELECTION_FILTERS " limit",
      ROUTE_WALK},
     {"GET", "/v1/dead", answer_dead, SELECTION_FILTERS " limit", ROUTE_WALK},
+    {"GET", "/v1/groups", answer_groups, SELECTION_FILTERS " limit", ROUTE_WALK},
     {"GET", "/v1/entries/{name}", answer_entry, SELECTION_TYPE " file", ROUTE_RIGHTS | ROUTE_WALK},
     {"GET", "/v1/entries/{name}/raw", answer_entry_raw, SELECTION_TYPE " file",
      ROUTE_RIGHTS | ROUTE_WALK},

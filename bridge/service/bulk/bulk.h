@@ -25,8 +25,8 @@ struct bulk_request {
   const struct caller *by;
 };
 /* {"version":1,"selection":N|null,"kind":"replay|purge","count":N,"topics":{},"reasons":{},
- * "samples":[5
- * ids], "missing":N,"missing_samples":[5]}: topics where they would go, reasons why they died,
+ * "samples":[5 ids],"missing":N,"missing_samples":[5]}, of a replay's dry run also "fits":N (would
+ * be published now),"would_die":{reason:N}: topics where they would go, reasons why they died,
  * missing ids that no dead letter has. selection is null for a dry run and for nothing. ST_INVALID:
  * neither filter nor ids nor all, or both. */
 MUST_CHECK enum status service_bulk_freeze(struct service *s, const struct bulk_request *request,

@@ -5,6 +5,7 @@
 #include "bridge/base/text/words.h"
 #include "bridge/service/bulk/bulk.h"
 #include "bridge/service/bulk/frozen_selection.h"
+#include "bridge/service/fits.h"
 #include "bridge/service/health/breakdown.h"
 
 #define MISSING_SHOWN 5
@@ -18,6 +19,9 @@ struct freezing {
   const struct bulk_request *request;
   struct frozen_writer writer;
   struct breakdown *by_reason;
+  struct catalog *catalog; /* of a replay's dry run: would they fit now? Else NULL */
+  struct breakdown *dying; /* those that would not */
+  uint64_t fits;
   struct table ids; /* of struct wanted */
   struct arena arena;
   const char *named_in; /* the shelf's words of what was found of one storage key; NULL: nothing */
@@ -29,9 +33,23 @@ struct freezing {
 
 /* ---- choosing ---- */
 
+/* What is not JSON is not judged: its bytes may have been mended. */
+static void foresee_letter(struct freezing *f, const struct entry_info *info) {
+  struct entry_info dead = *info;
+  if (!f->catalog || !info->doc || info->raw || info->foreign_form) return;
+  enum reason reason =
+      fits_now(f->s, f->catalog, info->text, info->event && info->event->typed, NULL);
+  f->fits += reason == REASON_NONE;
+  if (reason == REASON_NONE || reason == REASON_NO_MEMORY) return;
+  dead.reason = span_of(reason_word(reason));
+  dead.name = (struct span){0}; /* its topic does not matter */
+  breakdown_dead(f->dying, &dead);
+}
+
 static bool take_letter(struct freezing *f, const struct entry_info *info) {
   int64_t when_us = info->failed_us != TIME_NONE ? info->failed_us : info->arrived_us;
   breakdown_dead(f->by_reason, info);
+  foresee_letter(f, info);
   if (!f->request->dry_run) f->st = frozen_add(&f->writer, info->token, when_us, f->err);
   return f->st == ST_OK;
 }
@@ -196,10 +214,19 @@ static enum status tell_selection(struct freezing *f, uint64_t number, struct bu
   member_text(json, &first, "kind", span_of(f->request->purge ? "purge" : "replay"));
   member_int(json, &first, "count", (int64_t)f->by_reason->count);
   breakdown_write(f->by_reason, json, &first);
+  if (f->catalog) {
+    member_int(json, &first, "fits", (int64_t)f->fits);
+    breakdown_write_reasons(f->dying, "would_die", json, &first);
+  }
   member_int(json, &first, "missing", (int64_t)f->missing);
   json_write_key(json, &first, "missing_samples");
   buffer_printf(json, "[%s]}", buffer_z(&f->missing_shown));
   return buffer_status(json, f->err);
+}
+
+static enum status look_ahead(struct freezing *f) {
+  enum status st = breakdown_open(&f->s->plan, f->s->routing, NULL, &f->dying, f->err);
+  return st == ST_OK ? plan_catalog(&f->s->plan, NULL, &f->catalog, f->err) : st;
 }
 
 enum status service_bulk_freeze(struct service *s, const struct bulk_request *request,
@@ -214,11 +241,14 @@ enum status service_bulk_freeze(struct service *s, const struct bulk_request *re
   frozen_begin(&f.writer, s->store, &head);
   enum status st = check(request, f.err);
   if (st == ST_OK) st = breakdown_open(&s->plan, s->routing, NULL, &f.by_reason, f.err);
+  if (st == ST_OK && request->dry_run && !request->purge) st = look_ahead(&f);
   if (st == ST_OK) st = choose(&f);
   if (st == ST_OK) st = write_down(&f, &number);
   if (st == ST_OK) st = tell_selection(&f, number, json);
   frozen_release(&f.writer);
   breakdown_close(f.by_reason);
+  breakdown_close(f.dying);
+  catalog_close(f.catalog);
   table_release(&f.ids);
   arena_release(&f.arena);
   buffer_release(&f.missing_shown);

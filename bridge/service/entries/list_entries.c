@@ -1,6 +1,7 @@
 /* The entries that a selection means as JSON, whole or one by one; the members that list and show
  * share; what is set aside.
  * Any thread; a crash leaves nothing. */
+#include "bridge/service/entries/groups.h"
 #include "bridge/service/operations.h"
 
 struct lister {
@@ -161,6 +162,45 @@ static enum status walk_shelves(struct lister *l, uint64_t *total, struct error 
   enum status st = store_asides(l->service->store, 0, visit_aside, l, err);
   *total = l->matched;
   return st;
+}
+
+/* ---- in groups ---- */
+
+struct grouping {
+  struct service *s;
+  const struct list_request *request;
+  struct groups *groups;
+  uint64_t total;
+};
+
+static bool group_entry(void *ctx, const struct entry_info *info) {
+  struct grouping *g = ctx;
+  if (!selection_matches(&g->request->selection, g->s->routing, info)) return true;
+  g->total++;
+  groups_add(g->groups, info);
+  return true;
+}
+
+enum status service_groups(struct service *s, const struct list_request *request,
+                           struct buffer *json, struct error *err) {
+  struct operation o = operation_begin(s, "list");
+  struct grouping g = {.s = s, .request = request, .groups = groups_open()};
+  uint64_t total, others = 0;
+  bool first = true;
+  enum status st = g.groups ? store_list(s->store, LIST_DEAD, 0, group_entry, &g, &total, err)
+                            : error_set(err, ST_NO_MEMORY, "Out of memory");
+  if (st == ST_OK) {
+    buffer_add_char(json, '{');
+    member_int(json, &first, "version", 1);
+    member_int(json, &first, "total", (int64_t)g.total);
+    json_write_key(json, &first, "groups");
+    groups_write(g.groups, request->limit, json, &others);
+    member_int(json, &first, "others", (int64_t)others);
+    buffer_add_char(json, '}');
+    st = buffer_status(json, err);
+  }
+  groups_close(g.groups);
+  return operation_end(&o, st);
 }
 
 enum status service_list(struct service *s, const struct list_request *request, struct buffer *json,

@@ -4,6 +4,7 @@
 #include "bridge/relay/causes/verdict.h"
 #include "bridge/service/entries/excerpt.h"
 #include "bridge/service/entries/lookup.h"
+#include "bridge/service/fits.h"
 #include "bridge/service/unplaced.h"
 
 #define RAW_MOST ((size_t)32 << 20) /* more is not handed through a worker's memory */
@@ -222,6 +223,24 @@ static void write_unknown(struct showing *w, const struct entry_info *info) {
   catalog_close(catalog);
 }
 
+/* Would it be published now? Where that cannot be told: null. */
+static void write_fits(struct showing *w, const struct entry_info *info) {
+  struct catalog *catalog = NULL;
+  struct error why = {0};
+  bool known = info->doc && !info->raw && !info->foreign_form &&
+               plan_catalog(&w->service->plan, NULL, &catalog, NULL) == ST_OK;
+  enum reason reason =
+      known ? fits_now(w->service, catalog, info->text, info->event && info->event->typed, &why)
+            : REASON_NO_MEMORY;
+  catalog_close(catalog);
+  known = known && reason != REASON_NO_MEMORY;
+  json_write_key(w->json, &w->first, "fits");
+  buffer_add_z(w->json, !known ? "null" : reason == REASON_NONE ? "true" : "false");
+  bool dies = known && reason != REASON_NONE;
+  member_text_or_null(w->json, &w->first, "fits_reason", span_of(dies ? reason_word(reason) : ""));
+  member_text_or_null(w->json, &w->first, "fits_error", span_of(dies ? why.text : ""));
+}
+
 /* Where its bytes lie, for an editor. */
 static void write_path(struct showing *w, const struct entry_info *info) {
   struct buffer path = {0};
@@ -257,6 +276,7 @@ static bool write_entry(void *ctx, const struct entry_info *info) {
   write_state(w, info);
   write_history(w, info);
   write_unknown(w, info);
+  write_fits(w, info);
   w->status = write_bytes(w, info, w->err);
   json_write_key(w->json, &w->first, "payload");
   if (info->payload != JSON_NONE && !info->raw)

@@ -93,6 +93,11 @@ static void write_list(struct buffer *json, bool *first, const char *key,
   buffer_add_char(json, '}');
 }
 
+void breakdown_write_reasons(const struct breakdown *t, const char *key, struct buffer *json,
+                             bool *first) {
+  write_list(json, first, key, t->reasons, t->reason_count);
+}
+
 void breakdown_write(const struct breakdown *t, struct buffer *json, bool *first) {
   write_list(json, first, "topics", t->topics, t->topic_count);
   write_list(json, first, "reasons", t->reasons, t->reason_count);

@@ -32,6 +32,9 @@ void breakdown_close(struct breakdown *t); /* NULL is fine */
 void breakdown_pending(struct breakdown *t, const struct entry_info *info);
 /* A dead letter: its topic where it has one, and the reason for which it died. */
 void breakdown_dead(struct breakdown *t, const struct entry_info *info);
+/* The reasons alone, as that member. */
+void breakdown_write_reasons(const struct breakdown *t, const char *key, struct buffer *json,
+                             bool *first);
 /* Members "topics", "reasons", "samples". */
 void breakdown_write(const struct breakdown *t, struct buffer *json, bool *first);
 

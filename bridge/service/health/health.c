@@ -3,6 +3,7 @@
  * Any thread; a crash leaves nothing. */
 #include "bridge/base/table.h"
 #include "bridge/base/text/words.h"
+#include "bridge/service/entries/groups.h"
 #include "bridge/service/health/health_rules.h"
 #include "bridge/service/health/unplaced.h"
 #include "bridge/service/typed_hint.h"
@@ -124,6 +125,7 @@ struct dead_counts {
   size_t count;
   uint64_t others;
   int64_t oldest_us;
+  struct groups *groups;
 };
 
 static bool count_dead(void *ctx, const struct entry_info *info) {
@@ -132,6 +134,7 @@ static bool count_dead(void *ctx, const struct entry_info *info) {
       text_cut_characters(info->last_error.len ? info->last_error : info->reason, ERROR_CHARACTERS);
   int64_t when = info->failed_us != TIME_NONE ? info->failed_us : info->arrived_us;
   if (c->oldest_us == TIME_NONE || when < c->oldest_us) c->oldest_us = when;
+  if (c->groups) groups_add(c->groups, info);
   struct kind *kind = table_get(&c->table, text);
   if (kind) {
     kind->count++;
@@ -168,6 +171,10 @@ static void write_dead_counts(struct dead_counts *c, struct buffer *json, bool *
   for (size_t i = ERROR_KINDS; i < c->count; i++) c->others += c->kinds[i]->count;
   buffer_add_char(json, ']');
   member_int(json, first, "other_errors", (int64_t)c->others);
+  uint64_t ungrouped;
+  if (!c->groups) return;
+  json_write_key(json, first, "groups");
+  groups_write(c->groups, ERROR_KINDS, json, &ungrouped);
 }
 
 /* Reads all dead letters, so only when asked for. */
@@ -185,8 +192,10 @@ static enum status write_dead(struct service *s, uint64_t dead, bool detailed, s
     if (!c) return error_set(err, ST_NO_MEMORY, "Out of memory");
     uint64_t total;
     c->oldest_us = TIME_NONE;
+    c->groups = groups_open();
     st = store_list(s->store, LIST_DEAD, 0, count_dead, c, &total, err);
     if (st == ST_OK) write_dead_counts(c, json, &inner);
+    groups_close(c->groups);
     table_release(&c->table);
     arena_release(&c->arena);
     free(c);
