@@ -250,7 +250,7 @@ class RefusesToStart(harness.BusTest):
     def test_an_outbox_that_is_missing_or_may_not_be_written(self):
         worker = self.run_worker("--once", expect=1, options={"outbox.url": f"file:{self.dir}/none"})
         self.assertIn("mkdir -p", worker.stderr())
-        self.refused(2, ["outbox.url"], outbox__url="postgresql://x")
+        self.refused(2, ["outbox.url"], outbox__url="mysql://x")
 
     def test_the_command_line(self):
         self.assertIn("flush.interval", self.start("busbridge-worker", "--help-settings", options={}).wait() == 0
