@@ -1,9 +1,9 @@
 /* The last stage: what the verdicts mean for the outbox.
  *
- * Order within a chain: keys first, then the entries, then what makes that durable. A crash before a
- * removal leaves the entry, whose id Redis (or keys-due) then knows: a duplicate at the next start.
- * While the outbox refuses, the finisher tries again with the entry still in hand, so nothing is
- * published twice meanwhile; what comes before it waits. The finisher's thread. */
+ * Order within a chain: keys first, then the entries, then what makes that durable. A crash before
+ * a removal leaves the entry, whose id Redis (or keys-due) then knows: a duplicate at the next
+ * start. While the outbox refuses, the finisher tries again with the entry still in hand, so
+ * nothing is published twice meanwhile; what comes before it waits. The finisher's thread. */
 #include "bridge/base/text/words.h"
 #include "bridge/relay/parts.h"
 
