@@ -10,6 +10,7 @@ struct topic_reader {
   int64_t *stop; /* likewise: the end that counts; NULL: the one it has when it is reached */
   size_t ends;   /* how many of them are */
   bool begun, end_said;
+  bool once; /* a partition that was at its end counts as read, whatever comes meanwhile */
   rd_kafka_message_t *message; /* lent to the caller until the next call */
   struct record_header *headers;
   size_t header_cap;
@@ -97,6 +98,16 @@ static rd_kafka_resp_err_t by_time(struct topic_reader *r, int64_t from_ms, int 
   for (int i = 0; i < r->assigned->cnt; i++) r->assigned->elems[i].offset = from_ms;
   if (from_ms == INT64_MAX) return RD_KAFKA_RESP_ERR_NO_ERROR;
   return rd_kafka_offsets_for_times(r->handle.rk, r->assigned, timeout_ms);
+}
+
+/* The broker is asked once it is read: whoever asks it now, and cannot reach it, waits in
+ * librdkafka without an end. */
+void topic_reader_last(struct topic_reader *r, int64_t last) {
+  BUG_ON(r->begun);
+  for (int i = 0; i < r->assigned->cnt; i++)
+    r->assigned->elems[i].offset =
+        last < INT32_MAX ? RD_KAFKA_OFFSET_TAIL(last) : RD_KAFKA_OFFSET_BEGINNING;
+  r->once = true;
 }
 
 struct seek {
@@ -194,6 +205,7 @@ static void mark_partition(struct topic_reader *r, bool at_end) {
   for (int i = 0; i < r->assigned->cnt; i++) {
     const rd_kafka_topic_partition_t *p = &r->assigned->elems[i];
     if (p->partition != r->message->partition || strcmp(p->topic, topic) != 0) continue;
+    if (r->once) at_end = r->at_end[i] || at_end;
     if (r->stop) at_end = r->at_end[i] || at_end || r->message->offset + 1 >= r->stop[i];
     if (r->at_end[i] != at_end) r->ends += at_end ? 1 : (size_t)-1;
     r->at_end[i] = at_end;
@@ -254,7 +266,7 @@ enum status topic_reader_next(struct topic_reader *r, int timeout_ms, struct mes
     rd_kafka_resp_err_t code = r->message->err;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
       mark_partition(r, false);
-      if (!r->stop) r->end_said = false;
+      if (!r->stop && !r->once) r->end_said = false;
       return fill_message(r, out, err);
     }
     if (code != RD_KAFKA_RESP_ERR__PARTITION_EOF)

@@ -27,6 +27,10 @@ MUST_CHECK enum status topic_reader_open(const struct kafka_config *config, stru
  * partition. ST_UNAVAILABLE. */
 MUST_CHECK enum status topic_reader_seek_time(struct topic_reader *r, int64_t from_ms,
                                               int timeout_ms, struct error *err);
+/* Before the first topic_reader_next: begin in every partition at most `last` records before its
+ * end (INT32_MAX and more: all there are). ST_END is then said once, when each was read up to its
+ * end of some moment. */
+void topic_reader_last(struct topic_reader *r, int64_t last);
 /* Likewise: begin in every partition at the first record written at or after from_ms (INT64_MAX:
  * none), or at most `last` records before its present end (INT64_MAX: all there are), whichever is
  * earlier. ST_END is then said once, when each has been read up to that end, however many come

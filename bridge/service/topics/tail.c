@@ -116,9 +116,11 @@ static enum status seek(struct tail *t, const struct tail_request *request, stru
   if (request->partition >= 0)
     st = topic_reader_only(t->reader, request->partition, request->offset, err);
   if (st != ST_OK || (!since && !request->last)) return st;
-  int64_t from_ms = since ? request->since_us / 1000 : INT64_MAX;
-  st = topic_reader_seek_back(t->reader, from_ms, since ? 0 : window(request), request->timeout_ms,
-                              &offsets, err);
+  if (since)
+    st = topic_reader_seek_back(t->reader, request->since_us / 1000, 0, request->timeout_ms,
+                                &offsets, err);
+  else
+    topic_reader_last(t->reader, window(request));
   if (st != ST_OK || !request->last) return st;
   t->newest = newest_open(request->last);
   return t->newest ? ST_OK : error_set(err, ST_NO_MEMORY, "Out of memory");
