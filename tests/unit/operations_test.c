@@ -236,7 +236,7 @@ CASE(test_health_of_an_outbox_nobody_drains) {
             FAILED("0123456789012345678901234567890123456789012345678901234567890"));
   open_outbox(SERVICE_INSPECT);
   const char *text = answered(service_health(service, true, &json, &err));
-  assert_has(text, "\"state\": 2, \"word\": \"CRITICAL\"");
+  assert_has(text, "\"state\": 1, \"word\": \"WARNING\"");
   assert_has(text, "1 pending");
   assert_has(text, "No worker runs");
   assert_has(text, "\"pending\": 1");
@@ -245,7 +245,8 @@ CASE(test_health_of_an_outbox_nobody_drains) {
       "\"dlq\": {\"total\": 4, \"in\": \"dlq/\", "
       "\"oldest\": \"2025-09-22T04:00:00.000000+00:00\", \"errors\": "
       "[{\"error\": \"payload.score: expected double\", \"count\": 3}, {\"error\": "
-      "\"01234567890123456789012345678901234567890123456789\", \"count\": 1}], \"other_errors\": 0}");
+      "\"01234567890123456789012345678901234567890123456789\", \"count\": 1}], \"other_errors\": 0");
+  assert_has(text, "\"groups\": [{\"reason\": \"schema_mismatch\"");
   assert_has(text, "\"redis\": {\"state\": \"off\"");
   assert_has(text, "\"worker\": false");
   assert_has(text, "\"perfdata\": {\"pending\": \"1;1000;10000;0\"");

@@ -224,9 +224,11 @@ static enum status tell_selection(struct freezing *f, uint64_t number, struct bu
   return buffer_status(json, f->err);
 }
 
+/* Without schemas nothing is foreseen, and the rest is told all the same. */
 static enum status look_ahead(struct freezing *f) {
   enum status st = breakdown_open(&f->s->plan, f->s->routing, NULL, &f->dying, f->err);
-  return st == ST_OK ? plan_catalog(&f->s->plan, NULL, &f->catalog, f->err) : st;
+  if (st == ST_OK) st = plan_catalog(&f->s->plan, NULL, &f->catalog, f->err);
+  return f->dying && st != ST_NO_MEMORY ? ST_OK : st;
 }
 
 enum status service_bulk_freeze(struct service *s, const struct bulk_request *request,
