@@ -258,6 +258,29 @@ CASE(a_batch_is_settled_with_its_rows) {
   assert_int_equal(S->batch_read(f->p, 7, name.digest, &f->arena, &b, &f->err), ST_NOT_FOUND);
 }
 
+CASE(in_a_database_that_went_back_nothing_is_settled_and_no_batch_goes) {
+  struct fixture *f = *state;
+  struct manifest_name first = name_of(1, '1'), second = name_of(2, '2');
+  struct db_change one = change(DB_DONE, put(f, "a"), "a"), two = change(DB_DONE, put(f, "b"), "b");
+  bool closed;
+  OK(S->claim(f->p, &f->err));
+  OK(write_batch(f, name_of(0, '0')));
+  OK(write_batch(f, first));
+  OK(S->settle(f->p, &one, 1, &first, &closed, &f->err));
+  OK(write_batch(f, second));
+  super(f, "UPDATE $s.batch SET settled = false WHERE n = 1"); /* a server was killed */
+  assert_int_equal(S->settle(f->p, &two, 1, &second, &closed, &f->err), ST_BUSY);
+  assert_non_null(strstr(f->err.text, "went back"));
+  assert_int_equal(S->batch_settle(f->p, 2, second.digest, &f->err), ST_BUSY);
+  assert_int_equal(S->batch_remove(f->p, 0, name_of(0, '0').digest, &f->err), ST_BUSY);
+  assert_int_equal(super(f, "SELECT count(*) FROM $s.batch WHERE NOT settled"), 3);
+  assert_int_equal(super(f, "SELECT count(*) FROM $s.outbox"), 1);
+  OK(S->renew(f->p, &f->err)); /* it is ours until it is given back */
+  S->release(f->p);
+  OK(S->claim(f->p, &f->err));
+  OK(S->settle(f->p, &two, 1, &second, &closed, &f->err));
+}
+
 CASE(a_database_that_went_back_takes_no_batch) {
   struct fixture *f = *state;
   struct manifest_name first = name_of(1, '1');

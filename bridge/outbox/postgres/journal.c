@@ -3,14 +3,17 @@
  * batch whole or not. */
 #include "bridge/outbox/postgres/postgres.h"
 
+void pg_witness(struct postgres *p, uint64_t number, const char *digest) {
+  if (number < p->witness.number) return;
+  p->witness = (struct manifest_name){.number = number};
+  snprintf(p->witness.digest, sizeof p->witness.digest, "%s", digest);
+}
+
 static void add_name(struct pg_args *args, uint64_t number, const char *digest) {
   pg_add_number(args, (int64_t)number);
   pg_add_text(args, span_of(digest));
 }
 
-/* The one whose settling we were told of is settled: else the server, or another one in its place,
- * has lost what it did, and rows that were published are there again. It is looked at within the
- * step, since behind a pooler nobody sees another server. */
 enum status pg_batch_write(void *impl, const struct db_batch *b, struct error *err) {
   struct postgres *p = impl;
   struct pg_args args = pg_owner_args(p);
@@ -19,23 +22,14 @@ enum status pg_batch_write(void *impl, const struct db_batch *b, struct error *e
   pg_add_text(&args, span_of(b->before));
   pg_add_bytes(&args, b->nonce.ptr ? b->nonce : SPAN(""));
   pg_add_bytes(&args, b->entries.ptr ? b->entries : SPAN(""));
-  add_name(&args, p->witness.number, p->witness.digest);
   enum status st = pg_owner_step(
       p,
-      "WITH " MINE_DURABLE ", kept AS (SELECT 1 WHERE $8 {=} '' OR EXISTS (SELECT FROM @batch "
-      "WHERE lane {=} 0 AND n {=} $7 AND digest {=} $8 AND settled)), "
+      "WITH " MINE_DURABLE ", "
       "written AS (INSERT INTO @batch (lane, n, digest, before, nonce, entries) "
-      "SELECT 0, $2, $3, $4, $5, $6 FROM mine, kept ON CONFLICT (lane, n, digest) DO NOTHING) "
-      "SELECT " COUNT_MINE ", (SELECT ^count(*) FROM kept)",
+      "SELECT 0, $2, $3, $4, $5, $6 FROM mine ON CONFLICT (lane, n, digest) DO NOTHING) "
+      "SELECT " COUNT_MINE,
       &args, true, &a, err);
-  if (st != ST_OK) return st;
-  if (!pg_number(a.rows, 0, 1))
-    st = error_set(err, ST_BUSY,
-                   "the database of the outbox %s went back: batch %llu, which was settled, is not "
-                   "(a standby was promoted, or a backup restored); what it lost is settled again "
-                   "at the next start",
-                   p->address.shown, (unsigned long long)p->witness.number);
-  pg_answer_release(&a);
+  if (st == ST_OK) pg_answer_release(&a);
   return st;
 }
 
@@ -53,6 +47,8 @@ enum status pg_batch_settle(void *impl, uint64_t number, const char *digest, str
   if (st != ST_OK) return st;
   if (!pg_number(a.rows, 0, 1))
     st = error_set(err, ST_NOT_FOUND, "batch %llu is gone", (unsigned long long)number);
+  else
+    pg_witness(p, number, digest);
   pg_answer_release(&a);
   return st;
 }
@@ -61,13 +57,13 @@ enum status pg_batch_remove(void *impl, uint64_t number, const char *digest, str
   struct postgres *p = impl;
   struct pg_args args = pg_owner_args(p);
   struct pg_answer a;
+  bool witness = p->witness.number == number && !strcmp(p->witness.digest, digest);
+  if (witness) p->witness = (struct manifest_name){0}; /* before: it may be asked for twice */
   add_name(&args, number, digest);
   enum status st = pg_owner_step(p,
                                  "WITH " MINE ", removed AS (DELETE FROM @batch WHERE lane {=} 0 "
                                  "AND n {=} $2 AND digest {=} $3 AND " HELD ") SELECT " COUNT_MINE,
                                  &args, false, &a, err);
-  bool witness = p->witness.number == number && !strcmp(p->witness.digest, digest);
-  if (witness) p->witness = (struct manifest_name){0};
   if (st == ST_OK) pg_answer_release(&a);
   return st;
 }

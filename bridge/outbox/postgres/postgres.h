@@ -3,8 +3,8 @@
  *
  * How statements are written here (pg_step): @outbox is a table of ours, with its schema; ^text is
  * pg_catalog.text; {=} is OPERATOR(pg_catalog.=), since operators are looked up in search_path like
- * everything else. '#outbox' is that table in a string. Every first argument of a step of the owner
- * is its token.
+ * everything else. ~ stands behind what looks whose it is: and it has not gone back (witness).
+ * '#outbox' is that table in a string. Every first argument of a step of the owner is its token.
  */
 #ifndef BRIDGE_OUTBOX_POSTGRES_POSTGRES_H
 #define BRIDGE_OUTBOX_POSTGRES_POSTGRES_H
@@ -68,12 +68,12 @@ struct pg_args pg_owner_args(const struct postgres *p);
 
 /* Whose it is looked at within the step; nobody takes it over before the step has ended. */
 #define MINE                                                                                       \
-  "mine AS MATERIALIZED (SELECT 1 FROM @lane WHERE lane {=} 0 AND token {=} $1 FOR SHARE)"
+  "mine AS MATERIALIZED (SELECT 1 FROM @lane WHERE lane {=} 0 AND token {=} $1~ FOR SHARE)"
 /* The same of a step that is to be durable. It changes a row in any case: where a commit wrote
  * nothing, nobody waits for what others wrote before. */
 #define ON_DISK "^set_config('synchronous_commit', 'on', true)"
 #define MINE_DURABLE                                                                               \
-  "mine AS (UPDATE @lane SET changes = changes {+} 1 WHERE lane {=} 0 AND token {=} $1 "           \
+  "mine AS (UPDATE @lane SET changes = changes {+} 1 WHERE lane {=} 0 AND token {=} $1~ "          \
   "RETURNING " ON_DISK ")"
 #define HELD "EXISTS (SELECT FROM mine)"
 #define COUNT_MINE "(SELECT ^count(*) FROM mine)"
@@ -89,6 +89,7 @@ enum status pg_stand_by(void *, struct error *);
 void pg_stand_down(struct postgres *p); /* it waits no more */
 size_t pg_standbys(void *, struct store_owner[STORE_STANDBYS]);
 /* journal.c */
+void pg_witness(struct postgres *p, uint64_t number, const char *digest); /* it is told settled */
 enum status pg_batch_write(void *, const struct db_batch *, struct error *);
 enum status pg_batch_settle(void *, uint64_t, const char *, struct error *);
 enum status pg_batch_remove(void *, uint64_t, const char *, struct error *);

@@ -25,7 +25,7 @@ static void fill(struct columns *c, const struct db_change *list, size_t count) 
  * a flush: the flush of the next batch's list is the next anybody waits for. */
 #define DONE                                                                                       \
   "WITH mine AS MATERIALIZED (SELECT ^set_config('synchronous_commit', 'off', true) FROM @lane "   \
-  "WHERE lane {=} 0 AND token {=} $1 FOR SHARE), "                                                 \
+  "WHERE lane {=} 0 AND token {=} $1~ FOR SHARE), "                                                \
   "gone AS (DELETE FROM @outbox o USING ROWS FROM (^unnest($4), ^unnest($5)) AS c (seq, id) "      \
   "WHERE o.seq {=} c.seq AND o.id {=} c.id AND " HELD " RETURNING o.seq, o.id), "
 #define CHANGES                                                                                    \
@@ -132,7 +132,7 @@ enum status pg_settle(void *impl, struct db_change *list, size_t count,
     read_found(a.rows, list, count);
     bool there = pg_number(a.rows, 0, 1);
     if (closed) *closed = there;
-    if (there && closes->number >= p->witness.number) p->witness = *closes;
+    if (there) pg_witness(p, closes->number, closes->digest);
   }
   pg_answer_release(&a);
   for (size_t i = 0; i < sizeof c->kept / sizeof *c->kept; i++) buffer_release(&c->kept[i]);

@@ -12,6 +12,18 @@ static void add_quoted(struct buffer *out, const char *schema) {
   }
 }
 
+/* The batch whose settling we were told of last is settled: else the server, or another one in its
+ * place, has lost what it did, and nothing of ours may be done on top of that. */
+static void add_witness(const struct postgres *p, struct buffer *out) {
+  const struct manifest_name *w = &p->witness;
+  if (!*w->digest) return;
+  BUG_ON(!manifest_digest_valid(span_of(w->digest)));
+  buffer_printf(out,
+                " AND EXISTS (SELECT FROM %s.batch WHERE lane OPERATOR(pg_catalog.=) 0 AND n "
+                "OPERATOR(pg_catalog.=) %llu AND digest OPERATOR(pg_catalog.=) '%s' AND settled)",
+                p->schema, (unsigned long long)w->number, w->digest);
+}
+
 static enum status write_out(const struct postgres *p, const char *sql, struct buffer *out,
                              struct error *err) {
   for (const char *at = sql; *at; at++) switch (*at) {
@@ -20,6 +32,7 @@ static enum status write_out(const struct postgres *p, const char *sql, struct b
     case '^': buffer_add_z(out, "pg_catalog."); break;
     case '{': buffer_add_z(out, "OPERATOR(pg_catalog."); break;
     case '}': buffer_add_char(out, ')'); break;
+    case '~': add_witness(p, out); break;
     default: buffer_add_char(out, *at);
     }
   return buffer_status(out, err);
@@ -70,12 +83,22 @@ enum status pg_busy(const struct postgres *p, struct span owner, int64_t since_u
                    p->address.shown, SPAN_ARGS(pid), SPAN_ARGS(host), time_format(since_us, since));
 }
 
+static enum status went_back(const struct postgres *p, struct error *err) {
+  return error_set(err, ST_BUSY,
+                   "the database of the outbox %s went back: batch %llu, which was settled, is not "
+                   "(it lost its last commits, a standby was promoted, or a backup restored); what "
+                   "it lost is settled again at the next start",
+                   p->address.shown, (unsigned long long)p->witness.number);
+}
+
 static enum status not_ours(struct postgres *p, enum db_side side, struct error *err) {
   struct pg_answer a;
-  enum status st =
-      pg_step(p, side, "SELECT owner, claimed_at FROM @lane WHERE lane {=} 0", NULL, &a, err);
+  enum status st = pg_step(p, side, "SELECT owner, claimed_at, token FROM @lane WHERE lane {=} 0",
+                           NULL, &a, err);
   if (st != ST_OK) return st;
-  if (pg_rows(a.rows) && !pg_is_null(a.rows, 0, 0))
+  if (pg_rows(a.rows) && *p->token && span_is(pg_span(a.rows, 0, 2), p->token))
+    st = went_back(p, err);
+  else if (pg_rows(a.rows) && !pg_is_null(a.rows, 0, 0))
     st = pg_busy(p, pg_span(a.rows, 0, 0), pg_time_us(a.rows, 0, 1), err);
   else
     st = error_set(err, ST_BUSY, "the outbox %s is not held by this worker any more",
