@@ -295,6 +295,28 @@ class Postgres(Rows):
         self.all_is_relayed()
         self.assertEqual(worker.stop(), 0)
 
+    def test_one_whose_transaction_began_behind_those_that_have_ended_is_not_overtaken_either(self):
+        """Of two that are open at once the first one to begin writes its row behind that of the second one, and ends first."""
+        import psycopg
+        row = "INSERT INTO busbridge.outbox (id, name, key, payload) VALUES (%s, 'plot.updated', %s, %s)"
+        worker = self.relays(self.worker(options={"flush.interval": "1h"}))
+        with psycopg.connect(self.server.url("application", self.prefix)) as first, psycopg.connect(self.server.url("application", self.prefix)) as late:
+            first.execute(row, ("first-0", "k1", '{"plot_id": "k1"}'))
+            late.execute(row, ("late", "k", '{"plot_id": "k"}'))
+            first.execute(row, ("first-1", "k1", '{"plot_id": "k1"}'))
+            first.commit()
+            wait_until(lambda: not self.left(), what="the one that ended is out")
+            self.written += [("first-0", "k1"), ("first-1", "k1")]
+            self.written.append((self.put("k2"), "k2"))
+            wait_until(lambda: not self.left(), what="another page was read")
+            worker.signal(signal.SIGSTOP)
+        self.written.append(("late", "k"))
+        self.written.append((self.put("k"), "k"))
+        worker.signal(signal.SIGCONT)
+        wait_until(lambda: not self.left(), what="both are out")
+        self.all_is_relayed()
+        self.assertEqual(worker.stop(), 0)
+
 
 if __name__ == "__main__":
     harness.main()

@@ -160,7 +160,7 @@ TEST(a_database_that_cannot_be_made_leaves_nothing) {
   assert_int_equal(access(path, F_OK), -1);
   snprintf(path, sizeof path, "%s/app.db.busbridge-new", folder);
   assert_int_equal(access(path, F_OK), -1);
-  buffer_clear(&p.steps);
+  buffer_release(&p.steps);
   assert_int_equal(store_prepare(url, &p, &err), ST_OK);
   buffer_release(&p.steps);
   folder_remove(folder);

@@ -11,6 +11,13 @@
   "AND ($6 IS NULL OR r.arrived_at {<=} $6) "
 /* What is stored is looked at first, which may be smaller than what it stands for, and costs
  * nothing; then how long the texts are; then come the texts. */
+/* The end of a snapshot is behind the last transaction that has ended, not behind the last one that
+ * runs: that one is found by the lock that each holds on itself. Its number has 32 bits. */
+#define XID "l.transactionid::^text::^int8"
+#define LOW "(x.last {&} 4294967295)"
+#define WHOLE_XID                                                                                  \
+  "(x.last {-} " LOW ") {+} " XID " {+} (CASE WHEN (" XID " {+} 2147483648) {<} " LOW              \
+  " THEN 4294967296 WHEN " XID " {>} (" LOW " {+} 2147483648) THEN -4294967296 ELSE 0 END)"
 #define PAGE                                                                                       \
   ", stored AS (SELECT c.*, ^sum(^pg_column_size(payload) {+} ^pg_column_size(name)) OVER "        \
   "(ORDER BY seq, id COLLATE ^\"C\" ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) {-} "        \
@@ -28,7 +35,9 @@
   "CASE WHEN size {<=} $9 THEN headers::^text END, size, body, size {>} $9, total, noted, "        \
   "attempts, error, first_failed_us, failed_us, since_us, reason, topic, code, "                   \
   "(SELECT ^pg_snapshot_xmin(^pg_current_snapshot())::^text::^int8), "                             \
-  "(SELECT ^pg_snapshot_xmax(^pg_current_snapshot())::^text::^int8) FROM page "                    \
+  "(SELECT GREATEST(x.last, (SELECT ^max(" WHOLE_XID ") {+} 1 FROM ^pg_locks l WHERE "             \
+  "l.locktype {=} 'transactionid' AND l.mode {=} 'ExclusiveLock')) FROM (SELECT "                  \
+  "^pg_snapshot_xmax(^pg_current_snapshot())::^text::^int8 AS last) AS x) FROM page "              \
   "WHERE before {<} $8 ORDER BY seq, id COLLATE ^\"C\""
 
 static const char pending[] =
