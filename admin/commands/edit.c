@@ -52,7 +52,7 @@ static enum status take_payload(struct editing *e, struct error *err) {
 
 /* ---- what it is to be ---- */
 
-/* In one line, as producers write it; what is no JSON goes as it is, and is refused. */
+/* In one line, as producers write it; what is not JSON goes as it is, and is refused. */
 static void put_together(struct span text, struct buffer *out) {
   struct json_doc doc = {0};
   if (json_scan(&doc, text, NULL) == ST_OK)

@@ -123,7 +123,7 @@ static enum reason no_topic(const struct rule *rule, struct span name, struct er
 }
 
 /* The canonical name, its namespace and its rule, NULL: that namespace is not published. False: it
- * is no name. */
+ * is not a name. */
 static bool look_up(const struct routing *r, struct span seen, struct span *name, struct span *ns,
                     const struct rule **rule) {
   const struct known *known = table_get(&r->by_seen, seen);

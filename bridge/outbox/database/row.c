@@ -92,7 +92,7 @@ static enum status refuse(struct reading *r, enum reason why) {
   return ST_OK;
 }
 
-/* ST_INVALID: it is no JSON; words and reason say so. */
+/* ST_INVALID: it is not JSON; words and reason say so. */
 static enum status scan(struct reading *r, struct span text, struct json_doc *doc,
                         const char *prefix) {
   struct error why = {0};

@@ -9,7 +9,7 @@
  * missing where that column is NULL; a dead letter has the status dlq and, behind that, reason,
  * error_code and topic. PAYLOAD and HEADERS stand in it byte by byte as the application wrote them.
  * So the member headers has what an entry's has (traceparent and tracestate; all else goes along as
- * a member that nobody knows), and created_at is the event's time; one that is no time: the
+ * a member that nobody knows), and created_at is the event's time; one that is not a time: the
  * arrival.
  *
  * The column key is the key of the event wherever neither its route, routing.keys nor its schema

@@ -111,7 +111,7 @@ enum status pg_bury(void *impl, const struct db_row *row, int64_t now_us, int64_
   int64_t created_us = TIME_NONE;
   struct pg_args args = pg_owner_args(p);
   if (row->created_at.len && !time_parse(row->created_at, &created_us))
-    return error_set(err, ST_INVALID, "created_at is no time");
+    return error_set(err, ST_INVALID, "created_at is not a time");
   const struct span texts[] = {row->id, row->name, row->key, row->payload, row->headers};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) pg_add_text(&args, texts[i]);
   pg_add_time(&args, created_us);
@@ -137,7 +137,7 @@ enum status pg_insert(void *impl, const struct db_row *row, int64_t *seq, struct
   struct pg_answer a;
   int64_t created_us = TIME_NONE;
   if (row->created_at.len && !time_parse(row->created_at, &created_us))
-    return error_set(err, ST_INVALID, "created_at is no time");
+    return error_set(err, ST_INVALID, "created_at is not a time");
   pg_add_text(&args, row->id);
   pg_add_text(&args, row->name);
   pg_add_text(&args, row->key);

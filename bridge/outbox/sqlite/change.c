@@ -240,7 +240,7 @@ static enum status put_back(struct sq *s, struct db_letter *letter, int64_t now_
   return st;
 }
 
-/* One that the table refuses, whose payload is no JSON, goes nowhere, and the others do. */
+/* One that the table refuses, whose payload is not JSON, goes nowhere, and the others do. */
 static enum status put_back_alone(struct sq *s, struct db_letter *letter, int64_t now_us,
                                   struct error *err) {
   sqlite3 *db = s->sides[SIDE_WRITING].db;

@@ -33,7 +33,7 @@ struct freezing {
 
 /* ---- choosing ---- */
 
-/* What is not JSON is not judged: its bytes may have been mended. */
+/* What is not JSON is not judged: its bytes may have been corrected. */
 static void foresee_letter(struct freezing *f, const struct entry_info *info) {
   struct entry_info dead = *info;
   if (!f->catalog || !info->doc || info->raw || info->foreign_form) return;
