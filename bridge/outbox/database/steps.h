@@ -328,7 +328,6 @@ struct db_steps {
   void (*vitals)(void *impl, struct store_vitals *out); /* may be NULL; all but claimed_us */
   enum status (*writable)(void *impl, struct error *err);
   void (*examine)(void *impl, enum examination which, struct examined *out);
-  const char *(*remedy)(int sys); /* of an error of a step. Static */
 };
 
 #endif

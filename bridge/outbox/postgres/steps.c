@@ -86,11 +86,6 @@ static void pg_watched_take(void *impl) {
   (void)impl;
 }
 
-static const char *pg_remedy(int sys) {
-  (void)sys;
-  return "See what PostgreSQL says";
-}
-
 const struct db_steps postgres_steps = {.lease_ms = PG_LEASE_MS,
                                         .late = true,
                                         .open = pg_open,
@@ -137,5 +132,4 @@ const struct db_steps postgres_steps = {.lease_ms = PG_LEASE_MS,
                                         .space = pg_space,
                                         .vitals = pg_vitals,
                                         .writable = pg_writable,
-                                        .examine = pg_examine,
-                                        .remedy = pg_remedy};
+                                        .examine = pg_examine};

@@ -3,11 +3,6 @@
 #include "bridge/outbox/database/database.h"
 #include "bridge/outbox/sqlite/sqlite.h"
 
-static const char *remedy(int sys) {
-  (void)sys;
-  return "Do what the error says";
-}
-
 static const struct db_steps steps = {
     .open = sq_open,
     .close = sq_close,
@@ -51,7 +46,6 @@ static const struct db_steps steps = {
     .space = sq_space,
     .writable = sq_writable,
     .examine = sq_examine,
-    .remedy = remedy,
 };
 
 static enum status open_sqlite(const char *address, const struct store_options *options, void **out,
