@@ -280,7 +280,7 @@ enum status store_settle(struct store *s, struct settling *rows, size_t count,
                          struct error *err) {
   enum closing none;
   struct error local = {0};
-  BUG_ON(count > STORE_ROWS);
+  BUG_ON(count > s->ops->traits.rows);
   if (!closing) closing = &none;
   if (!err) err = &local;
   *closing = CLOSING_NOT;

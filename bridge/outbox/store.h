@@ -110,6 +110,7 @@ struct store_traits {
   bool at_path;      /* its address is the path of a place that is the outbox (store_path) */
   bool lasts;        /* it is there when its process has ended */
   bool steps;        /* it takes steps in a database, whose times are told (condition.h) */
+  size_t rows;       /* store_settle takes so many at once: 1 to STORE_ROWS */
   const char *label; /* what a label is, as a field of the log: "row" */
 };
 const struct store_traits *store_traits(const struct store *s);
@@ -247,10 +248,10 @@ enum closing {
   CLOSING_DURABLE,  /* all of it is; the record is not marked */
   CLOSING_DONE
 };
-#define STORE_ROWS 200 /* at most so many at once: a kind may hold each open */
+#define STORE_ROWS 1000 /* the most of any kind (traits.rows) */
 struct manifest_name;
-/* Settles a chain; each row ends "in hand" by its own status, so that two hundred cost little more
- * than ten. Where it ends a batch, closes names its record, which is marked as settled when each
+/* Settles a chain; each row ends "in hand" by its own status, so that many cost little more than
+ * ten. Where it ends a batch, closes names its record, which is marked as settled when each
  * row has ST_OK and all the removals are durable (rows before these, too). A crash at any place
  * leaves each row as if it had been alone, and the record unmarked as long as one of them could
  * come back. ST_OK: all of it. ST_BUSY: the outbox is not ours any more, nothing was touched since.

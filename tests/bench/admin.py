@@ -106,10 +106,10 @@ class Bench(relay.Bench):
 
     def drain(self):
         """Answers in ms by command, (events, CPU seconds) of the asked and of the quiet windows, CPU seconds of an answer by command."""
-        outbox = self.make("outbox")
-        self.tool("lay", outbox, self.options.events)
+        outbox = self.folder / "outbox"
+        self.outboxes.lay("outbox", self.options.events)
         subprocess.run(self.command(outbox, "pause"), check=True, stdin=subprocess.DEVNULL, capture_output=True)
-        drain = Drain(self.worker(outbox), outbox)
+        drain = Drain(self.worker("outbox"), outbox)
         drain.rest()
         costs = {word: self.cost(outbox, drain, word) for word in ASKED}
         answers, windows, asked = {word: [] for word in (START, *ASKED)}, {True: [], False: []}, True
@@ -132,8 +132,8 @@ class Bench(relay.Bench):
         return answers, windows, costs
 
     def alone(self):
-        outbox = self.make("alone")
-        self.tool("lay", outbox, ALONE_ENTRIES)
+        outbox = self.folder / "alone"
+        self.outboxes.lay("alone", ALONE_ENTRIES)
         return {" ".join(words): self.first_output(self.command(outbox, *words)) for words in ALONE}
 
     def helps(self):

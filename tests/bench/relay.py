@@ -7,8 +7,9 @@ as a producer's are. A first outbox of some thousand entries, not measured, make
 that runs gets 50 events a second: p50 and p99 from the rename that makes an entry visible until it is gone, that is acknowledged by
 the broker and settled.
 
-With --store sqlite the outbox is a SQLite database, and the bare loop that it is measured against reads rows, writes the list of each batch
-durably and deletes by (seq, id), through SQLite alone (bench-rows); there is no second part.
+With --store sqlite or postgres the outbox is a database, and the bare loop that it is measured against reads rows, writes the list of each
+batch durably and deletes by (seq, id), through SQLite or libpq alone (bench-sqlite, bench-postgres); there is no second part. PostgreSQL is a
+server of its own, durable as packaged: its CPU time and the WAL that it writes are printed by row.
 
 With --letters N it drains instead, in turns, N good entries, N that do not fit their schema and N files that are no JSON, and prints
 how fast each kind goes (the median) and its ratio to the good ones: behind dead letters the others wait.
@@ -18,13 +19,11 @@ import argparse
 import json
 import os
 import shutil
-import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,12 +31,13 @@ BUILD = ROOT / "build/release"
 WARM_EVENTS = 20000
 sys.path.insert(0, str(ROOT / "tests/integration"))
 sys.dont_write_bytecode = True
+import outboxes  # noqa: E402
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog="tests/bench/run relay", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=100000, help="entries of the backlog (100000)")
-    parser.add_argument("--store", choices=["file", "sqlite"], default="file", help="kind of outbox (file)")
+    parser.add_argument("--store", choices=list(outboxes.KINDS), default="file", help="kind of outbox (file)")
     parser.add_argument("--broker", choices=["mock", "kafka"], default="mock", help="the development broker, or Apache Kafka from its jars")
     parser.add_argument("--guarantee", choices=["exactly_once", "at_least_once"], default=None,
                         help="delivery.guarantee (exactly_once; at_least_once with the mock, which keeps no transactions)")
@@ -66,6 +66,7 @@ class Bench:
         self.folder = Path(tempfile.mkdtemp(prefix="bench-", dir=base))
         self.sockets = Path(tempfile.mkdtemp(prefix="busbridge-bench-"))
         self.children, self.kafka = [], None
+        self.outboxes = outboxes.KINDS[options.store](BUILD, self.folder)
 
     def close(self):
         for child in reversed(self.children):
@@ -74,6 +75,7 @@ class Bench:
                 child.wait()
         if self.kafka:
             self.kafka.close()
+        self.outboxes.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.rmtree(self.sockets, ignore_errors=True)
 
@@ -96,70 +98,49 @@ class Bench:
         wait_for(self.sockets / "address", mock)
         self.bootstrap = (self.sockets / "address").read_text().strip()
 
-    def tool(self, *words, program="bench-outbox"):
-        done = subprocess.run([BUILD / "tests" / program, *map(str, words)], stdout=subprocess.PIPE)
-        if done.returncode:
-            sys.exit(f"{program} {words[0]} failed: {done.stdout.decode()}")
-        return json.loads(done.stdout)
+    def worker(self, name, *more):
+        settings = self.outboxes.settings(name) | {
+            "kafka.bootstrap.servers": self.bootstrap, "encoding.schemas": ROOT / "schemas", "redis.url": f"unix:{self.sockets}/redis.sock",
+            "delivery.guarantee": self.options.guarantee}
+        words = [f"{key}={value}" for key, value in settings.items()] + self.options.settings
+        return self.start([BUILD / "busbridge-worker", *(part for word in words for part in ("-X", word)), *more], "worker.log")
 
-    def worker(self, outbox, *more):
-        words = [BUILD / "busbridge-worker"]
-        url = f"file:{outbox}" if self.options.store == "file" else f"sqlite:{outbox}/app.db"
-        for setting in [f"outbox.url={url}", *([] if self.options.store == "file" else [f"state.dir={outbox}"]), f"kafka.bootstrap.servers={self.bootstrap}", f"encoding.schemas={ROOT}/schemas",
-                        f"redis.url=unix:{self.sockets}/redis.sock", f"delivery.guarantee={self.options.guarantee}", *self.options.settings]:
-            words += ["-X", setting]
-        return self.start([*words, *more], "worker.log")
-
-    def make(self, name):
-        folder = self.folder / name
-        folder.mkdir()
-        return folder
-
-    def database(self, name, events):
-        """Of rows: its file, and what was laid."""
-        file = self.make(name) / "app.db"
-        subprocess.run([BUILD / "busbridge", "-X", f"outbox.url=sqlite:{file}", "outbox", "init"], check=True, stdout=subprocess.DEVNULL)
-        return file, self.tool("lay", file, events, program="bench-rows")
+    def measured(self, what):
+        """(what it gives, seconds, CPU seconds of a database's server, bytes it logged)"""
+        cpu, wal = self.outboxes.spent()
+        began = time.monotonic()
+        found = what()
+        took = time.monotonic() - began
+        cpu_after, wal_after = self.outboxes.spent()
+        return found, took, cpu_after - cpu, wal_after - wal
 
     def raw(self):
-        if self.options.store == "sqlite":
-            return self.tool("raw", self.database("raw", self.options.events)[0], program="bench-rows")
-        folder = self.make("raw")
-        self.tool("lay", folder, self.options.events)
-        return self.tool("raw", folder)
+        self.outboxes.lay("raw", self.options.events)
+        return self.measured(lambda: self.outboxes.raw("raw"))
+
+    def drain(self, name):
+        child = self.worker(name, "--once")
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        return child.returncode, usage
 
     def relay(self, name, events, lay="lay"):
-        rows = self.options.store == "sqlite"
-        if rows:
-            file, laid = self.database(name, events)
-            outbox = file.parent
-        else:
-            outbox = self.make(name)
-            laid = self.tool(lay, outbox, events)
+        laid = self.outboxes.lay(name, events, lay)
         if lay == "lay-raw":
             time.sleep(2.5)  # by then none of them is taken for one that still grows
-        began = time.monotonic()
-        child = self.worker(outbox, "--once")
-        _, status, usage = os.wait4(child.pid, 0)
-        took = time.monotonic() - began
-        child.returncode = os.waitstatus_to_exitcode(status)
-        left = self.rows_left(outbox / "app.db") if rows else sum(1 for _ in outbox.glob("*.json"))
-        dead = sum(1 for _ in (outbox / "dlq").glob("*.json"))
-        if child.returncode or left or dead != (0 if lay == "lay" else events):
-            sys.exit(f"the worker ended with {child.returncode}, {left} entries left, {dead} dead letters:\n"
+        (status, usage), *spent = self.measured(lambda: self.drain(name))
+        left, dead = self.outboxes.left(name)
+        if status or left or dead != (0 if lay == "lay" else events):
+            sys.exit(f"the worker ended with {status}, {left} entries left, {dead} dead letters:\n"
                      + (self.sockets / "worker.log").read_text()[-2000:])
-        return laid, took, usage
-
-    def rows_left(self, file):
-        with closing(sqlite3.connect(file)) as db:
-            return db.execute("SELECT count(*) FROM busbridge_outbox").fetchone()[0]
+        return laid, usage, *spent
 
     def letters(self):
         kinds, count = {"lay": "published", "lay-dead": "dead letters", "lay-raw": "no JSON"}, self.options.letters
         took, cpu = {lay: [] for lay in kinds}, {lay: [] for lay in kinds}
         for turn in range(self.options.turns):
             for lay in kinds:
-                _, seconds, usage = self.relay(f"{lay}-{turn}", count, lay)
+                _, usage, seconds, *_ = self.relay(f"{lay}-{turn}", count, lay)
                 took[lay].append(seconds)
                 cpu[lay].append(usage.ru_utime + usage.ru_stime)
                 shutil.rmtree(self.folder / f"{lay}-{turn}")
@@ -171,18 +152,34 @@ class Bench:
                   + ", ".join(f"{seconds:.2f}" for seconds in took[lay]) + " s)")
 
     def paced(self):
-        outbox = self.make("live")
-        child = self.worker(outbox)
+        outbox = self.outboxes.home("live")
+        child = self.worker("live")
         while not (outbox / ".busbridge" / "control.sock").exists():
             if child.poll() is not None:
                 sys.exit("the worker ended: " + (self.sockets / "worker.log").read_text()[-2000:])
             time.sleep(0.02)
-        self.tool("paced", outbox, 20, self.options.rate)  # connections and topic metadata are there after these
+        self.outboxes.tool("bench-outbox", "paced", outbox, 20, self.options.rate)  # connections and topic metadata are there after these
         count = max(1, int(self.options.rate * self.options.seconds))
-        result = self.tool("paced", outbox, count, self.options.rate)
+        result = self.outboxes.tool("bench-outbox", "paced", outbox, count, self.options.rate)
         child.terminate()
         child.wait()
         return result
+
+
+def report(bench, options):
+    bare, bare_took, bare_server, bare_wal = bench.raw()
+    laid, usage, took, server, wal = bench.relay("outbox", options.events)
+    count, cpu, kind = laid["entries"], usage.ru_utime + usage.ru_stime, bench.outboxes
+    bare_cpu, relay_cpu, bare_took = bare["cpu_seconds"] / count * 1e6, cpu / count * 1e6, bare["seconds"]
+    print(f"{count} entries of {laid['bytes'] // count} bytes, broker {options.broker}, {options.guarantee}, in {bench.folder.parent}")
+    print(f"{kind.loop:17s} {count / bare_took:9.0f} {kind.noun + 's/s':8s}  {bare_cpu:6.1f} us CPU a {kind.noun}")
+    print(f"relay             {count / took:9.0f} events/s  {relay_cpu:6.1f} us CPU an event ({relay_cpu - bare_cpu:+.1f}; "
+          f"{usage.ru_utime / count * 1e6:.1f} user, {usage.ru_stime / count * 1e6:.1f} system)")
+    if server:
+        print(f"the server        {server / count * 1e6:9.1f} us CPU a row ({bare_server / count * 1e6:.1f} for the bare loop), "
+              f"{wal / count:.0f} bytes of WAL a row ({bare_wal / count:.0f})")
+    print(f"ratio to {'raw' if kind.paced else 'it'}{'':7s}{bare_took / took:9.2f}")
+    print(f"peak resident     {usage.ru_maxrss / 1024:9.1f} MB")
 
 
 def main():
@@ -194,19 +191,8 @@ def main():
         if options.letters:
             bench.letters()
             return
-        raw = bench.raw()
-        laid, took, usage = bench.relay("outbox", options.events)
-        count, cpu = laid["entries"], usage.ru_utime + usage.ru_stime
-        raw_cpu, relay_cpu = raw["cpu_seconds"] / count * 1e6, cpu / count * 1e6
-        print(f"{count} entries of {laid['bytes'] // count} bytes, broker {options.broker}, {options.guarantee}, in {bench.folder.parent}")
-        loop = "raw read+unlink   {:9.0f} files/s   {:6.1f} us CPU a file" if options.store == "file" else \
-            "bare loop         {:9.0f} rows/s    {:6.1f} us CPU a row"
-        print(loop.format(count / raw["seconds"], raw_cpu))
-        print(f"relay             {count / took:9.0f} events/s  {relay_cpu:6.1f} us CPU an event ({relay_cpu - raw_cpu:+.1f}; "
-              f"{usage.ru_utime / count * 1e6:.1f} user, {usage.ru_stime / count * 1e6:.1f} system)")
-        print(f"ratio to raw      {raw['seconds'] / took:9.2f}")
-        print(f"peak resident     {usage.ru_maxrss / 1024:9.1f} MB")
-        if options.seconds > 0 and options.store == "file":
+        report(bench, options)
+        if options.seconds > 0 and bench.outboxes.paced:
             live = bench.paced()
             print(f"at {options.rate:g} events/s, rename to acknowledged and settled: p50 {live['p50_ms']:.2f} ms, "
                   f"p99 {live['p99_ms']:.2f} ms, longest {live['max_ms']:.2f} ms ({live['gone']} of {live['sent']})")

@@ -215,15 +215,17 @@ RULE(as_many_as_a_call_may_hold) {
   struct arena keep = {0};
   struct entry_ref refs[STORE_ROWS];
   struct entry e;
+  const size_t most = store_traits(b->store)->rows;
   char id[20];
-  for (int i = 0; i < STORE_ROWS; i++) {
-    snprintf(id, sizeof id, "e%d", i);
+  assert_in_range(most, 1, STORE_ROWS);
+  for (size_t i = 0; i < most; i++) {
+    snprintf(id, sizeof id, "e%zu", i);
     box_emit(b, id);
   }
   size_t count = 0;
-  while (store_next(b->store, &keep, &b->scratch, &e, &b->err) == ST_OK && count < STORE_ROWS)
+  while (store_next(b->store, &keep, &b->scratch, &e, &b->err) == ST_OK && count < most)
     refs[count++] = e.ref;
-  assert_int_equal(count, STORE_ROWS);
+  assert_int_equal(count, most);
   for (size_t i = 0; i < count; i++)
     rows[i] = (struct settling){.ref = &refs[i],
                                 .fate = i % 3 == 0   ? FATE_DONE
@@ -232,8 +234,8 @@ RULE(as_many_as_a_call_may_hold) {
                                 .why = box_failure(REASON_BAD_NAME, 1)};
   OK(store_settle(b->store, rows, count, NULL, NULL, &b->err));
   struct store_counts c = box_counts(b);
-  assert_int_equal(c.pending, 67);
-  assert_int_equal(c.dead, 66);
+  assert_int_equal(c.pending, (most + 1) / 3);
+  assert_int_equal(c.dead, most / 3);
   assert_int_equal(c.in_hand, 0);
   arena_release(&keep);
 }

@@ -66,8 +66,8 @@ def somebody():
     raise Unavailable("a PostgreSQL server does not run as root, and there is no user postgres or nobody")
 
 
-def own_folder(name):
-    folder = Path(tempfile.mkdtemp(prefix=f"busbridge-{name}-"))
+def own_folder(name, parent=None):
+    folder = Path(tempfile.mkdtemp(prefix=f"busbridge-{name}-", dir=parent))
     who = somebody()
     if who:
         os.chown(folder, who["user"], who["group"])
@@ -125,11 +125,11 @@ class Server:
     """A server of one's own. start() again after stop() or kill9(): same port, same data. close() removes everything, and so does the
     end of the test, unless the server is to outlive it."""
 
-    def __init__(self, config="", fsync=True, hba=None, outlives=False):
+    def __init__(self, config="", fsync=True, hba=None, outlives=False, parent=None):
         self.config = config + ("" if fsync else "\nfsync = off\nfull_page_writes = off\nsynchronous_commit = off\n")
         self.hba = hba  # pg_hba.conf's text, or nobody is asked for a password
         self.dir = self.process = self.port = self.bin = self.watch = None
-        self.outlives = outlives
+        self.outlives, self.parent = outlives, parent  # parent: where its folder is to lie
 
     @property
     def version(self):
@@ -140,7 +140,7 @@ class Server:
 
     def _prepare(self):
         self.bin = binaries()
-        self.dir, self.port = own_folder("postgres"), free_port()
+        self.dir, self.port = own_folder("postgres", self.parent), free_port()
         if not self.outlives:
             self.watch = subprocess.Popen(["sh", "-c", WATCH, "watch", str(self.dir)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                                           stderr=subprocess.DEVNULL, start_new_session=True)
@@ -196,17 +196,17 @@ class Server:
     def kill9(self):
         """All its processes die at once: what they had not written is gone, asynchronous commits among it."""
         self.process.kill()
-        for pid in self._children():
+        for pid in self.children():
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
         self.process.wait()
         deadline = time.monotonic() + PATIENCE
-        while self._children() and time.monotonic() < deadline:
+        while self.children() and time.monotonic() < deadline:
             time.sleep(0.01)
 
-    def _children(self):
+    def children(self):
         """Whoever works in its data folder, as all processes of a server do."""
         found = []
         for folder in Path("/proc").iterdir():

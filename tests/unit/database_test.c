@@ -170,6 +170,9 @@ TEST(a_database_that_cannot_be_made_leaves_nothing) {
 
 static bool lose_answer;
 static int64_t hidden; /* a row that is not visible yet */
+static size_t singles; /* so often one row was asked for alone */
+static void (*in_sweep)(void *ctx);
+static void *in_sweep_ctx;
 
 static enum status settle(void *impl, struct db_change *list, size_t count,
                           const struct manifest_name *closes, bool *closed, struct error *err) {
@@ -182,6 +185,7 @@ static enum status settle(void *impl, struct db_change *list, size_t count,
 static enum status read_rows(void *impl, const struct db_query *q, struct db_page *page,
                              struct error *err) {
   enum status st = sq_read(impl, q, page, err);
+  singles += q->seq != 0;
   for (size_t i = 0; hidden && i < page->count; i++) {
     if (page->rows[i].seq != hidden) continue;
     memmove(&page->rows[i], &page->rows[i + 1], (--page->count - i) * sizeof *page->rows);
@@ -205,6 +209,7 @@ static enum status sweep(void *impl, int64_t from, int64_t upto, int64_t *seqs, 
   for (size_t i = 0; i < page.count && page.rows[i].seq <= upto; i++)
     seqs[(*count)++] = page.rows[i].seq;
   db_page_release(&page);
+  if (in_sweep) in_sweep(in_sweep_ctx);
   return st;
 }
 
@@ -253,6 +258,7 @@ static int open_own(void **state) {
   o->d = d;
   hidden = 0;
   lose_answer = false;
+  in_sweep = NULL;
   *state = o;
   return 0;
 }
@@ -344,6 +350,26 @@ TEST_WITH(rows_that_are_visible_late_count_once, open_own, free_own) {
   wait_for_a_sweep();
   assert_int_equal(take(o), 2);
   assert_int_equal(counts(o).pending, 5);
+}
+
+static void settle_the_first(void *ctx) {
+  enum settled how;
+  assert_int_equal(settle_one(ctx, 0, FATE_DONE, &how), ST_OK);
+}
+
+/* The database's lists are as old as a round trip. */
+TEST_WITH(what_is_settled_while_a_sweep_runs_is_not_taken_for_late, open_own, free_own) {
+  struct own *o = *state;
+  insert(o, "abc");
+  in_sweep_ctx = o;
+  assert_int_equal(take(o), 3);
+  wait_for_a_sweep();
+  in_sweep = settle_the_first;
+  singles = 0;
+  assert_int_equal(take(o), 0);
+  in_sweep = NULL;
+  assert_int_equal(counts(o).pending, 2); /* it ran */
+  assert_int_equal(singles, 0);
 }
 
 TEST_WITH(rows_of_another_program_are_not_late_ones, open_own, free_own) {

@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-#define EVENTS (2 * STORE_ROWS + 50)
+#define EVENTS 450
 
 static struct {
   unsigned calls, rows, closed; /* closed: calls that named a record */
@@ -128,8 +128,9 @@ CASE(a_batch_is_settled_in_as_few_calls_as_it_can_be_and_closed_by_the_last) {
   struct world *w = *state;
   struct box *b = w->box;
   OK(recover(w));
+  const size_t ROWS = store_traits(b->store)->rows;
   assert_int_equal(seen.rows, EVENTS);
-  assert_int_equal(seen.calls, (EVENTS + STORE_ROWS - 1) / STORE_ROWS);
+  assert_int_equal(seen.calls, (EVENTS + ROWS - 1) / ROWS);
   assert_int_equal(seen.closed, 1);
   assert_true(marked(w, 1));
   assert_int_equal(box_counts(b).pending, 0);

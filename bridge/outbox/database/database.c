@@ -68,6 +68,7 @@ void db_close(void *impl) {
   table_release(&d->hands);
   db_asides_release(d);
   free(d->notices);
+  free(d->ended);
   db_gaps_release(d);
   wake_close(d->wake);
   db_page_release(&d->page);

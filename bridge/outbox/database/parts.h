@@ -15,6 +15,8 @@ struct db_hand { /* one row in hand, or that was in this scan */
   bool passed; /* given back: kept until the next scan, so that it is not taken for a late one */
 };
 
+enum { ENDED_MOST = 10000 };
+
 struct db {
   const struct db_steps *steps;
   void *impl;
@@ -42,6 +44,10 @@ struct db {
   size_t in_hand, lingering;
   int64_t *notices; /* seqs to be looked at behind the scan */
   size_t notice_count, notice_cap;
+  bool sweeping;
+  int64_t *ended; /* seqs of what was in hand when a sweep began, and is not any more: at most
+                     ENDED_MOST */
+  size_t ended_count;
   uint64_t wanted, begun, scanned;
   bool wanted_settled, listed, woken;
   int64_t settled_by_ns;

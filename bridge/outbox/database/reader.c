@@ -7,10 +7,7 @@
 enum {
   PAGE_ROWS = 1000,
   PAGE_BYTES = 4 * 1024 * 1024,
-  PAGE_MS = 100, /* what was read ahead so long ago is read again */
-  SWEEP_MS = 250,
-  SWEEP_ROWS = 10000,
-  SHARE = 20
+  PAGE_MS = 100 /* what was read ahead so long ago is read again */
 };
 
 /* ---- scans ---- */
@@ -80,42 +77,6 @@ static enum status read_page(struct db *d, struct error *err) {
 }
 
 /* ---- rows that were visible late, and those that came back ---- */
-
-static void note_late(struct db *d, const int64_t *seqs, size_t count) {
-  mutex_lock(&d->lock);
-  for (size_t i = 0; i < count; i++) {
-    if (db_hand_known(d, seqs[i]) || db_gap_known(d, seqs[i]) || db_is_aside(d, seqs[i])) continue;
-    if (!db_notice(d, seqs[i])) break; /* the next sweep finds it */
-    d->count_due = true;               /* whether the last count had it nobody knows */
-  }
-  mutex_unlock(&d->lock);
-}
-
-/* A part of what lies behind the cursor, from where the last one ended. */
-static enum status sweep(struct db *d, struct error *err) {
-  int64_t now_ns = clock_mono_ns(d->clock), since_ns = now_ns - d->sweep_ns;
-  if (!d->steps->late || since_ns < SWEEP_MS * 1000000LL || since_ns < SHARE * d->sweep_took_ns)
-    return ST_OK;
-  mutex_lock(&d->lock);
-  int64_t upto = d->cursor;
-  bool full = d->notice_count > 0;
-  mutex_unlock(&d->lock);
-  if (full) return ST_OK; /* those first: else they would be noted again */
-  int64_t *seqs = malloc(SWEEP_ROWS * sizeof *seqs);
-  size_t count = 0;
-  if (!seqs) return error_set(err, ST_NO_MEMORY, "no memory for a list of rows");
-  enum status st = DB_TIMED(d, STEP_SWEEP, SIDE_READING,
-                            sweep(d->impl, d->swept, upto, seqs, SWEEP_ROWS, &count, err));
-  BUG_ON_RULE(S12, st == ST_OK && count > SWEEP_ROWS);
-  if (st == ST_OK) {
-    note_late(d, seqs, count);
-    d->swept = count == SWEEP_ROWS ? seqs[count - 1] : 0;
-  }
-  free(seqs);
-  d->sweep_ns = clock_mono_ns(d->clock);
-  d->sweep_took_ns = d->sweep_ns - now_ns;
-  return st;
-}
 
 static bool take_notice(struct db *d, int64_t *seq) {
   mutex_lock(&d->lock);
@@ -200,7 +161,7 @@ static enum status next_row(struct db *d, const struct db_row **row, struct erro
     if (!is_held(d, r->seq)) return ST_OK;
   }
   end_scan(d);
-  enum status st = sweep(d, err);
+  enum status st = db_sweep(d, err);
   if (st == ST_OK) st = db_count_due(d, err);
   return st == ST_OK ? next_notice(d, row, err) : st;
 }

@@ -53,11 +53,19 @@ static void forget_hand(struct db *d, struct db_hand *hand) {
   free(hand);
 }
 
+/* Where it cannot be kept it is taken for a late one, looked at, and gone. */
+static void note_ended(struct db *d, int64_t seq) {
+  if (!d->sweeping || d->ended_count == ENDED_MOST) return;
+  if (!d->ended) d->ended = malloc(ENDED_MOST * sizeof *d->ended);
+  if (d->ended) d->ended[d->ended_count++] = seq;
+}
+
 void db_hand_end(struct db *d, int64_t seq, bool passed) {
   struct db_hand *hand = db_hand_of(d, seq);
   if (!hand) return; /* recovery: it never was in hand */
   BUG_ON(!d->in_hand || (hand->lingers && !d->lingering));
   if (seq >= d->cursor) d->overtaken++; /* what was read ahead has it as it was */
+  note_ended(d, seq);
   d->in_hand--;
   d->lingering -= hand->lingers;
   hand->lingers = false;

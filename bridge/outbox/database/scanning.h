@@ -12,6 +12,9 @@ bool db_gap_end(struct db *d, int64_t seq); /* false: it was none */
 void db_gaps_ask(struct db *d, struct db_query *q);
 void db_gaps_answered(struct db *d, const struct db_query *q);
 
+/* sweep.c: those that were visible late are looked at again */
+MUST_CHECK enum status db_sweep(struct db *d, struct error *err);
+
 /* counting.c */
 MUST_CHECK enum status db_count_anew(struct db *d, struct error *err);
 MUST_CHECK enum status db_count_due(struct db *d, struct error *err); /* where something says so */

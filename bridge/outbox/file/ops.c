@@ -372,6 +372,7 @@ static bool op_lies(void *impl, const struct entry_ref *ref, struct span id) {
 const struct store_ops store_file_ops = {
     .scheme = "file",
     .traits = {.label = "file",
+               .rows = 200, /* each is held open */
                .watches = true,
                .order = ORDER_OF_NAMES,
                .keeps_sent = true,

@@ -299,13 +299,17 @@ const struct store_ops store_memory_ops = {.scheme = "memory",
                                                       .order = ORDER_OF_COMING,
                                                       .counts = true,
                                                       .keeps_sent = true,
+                                                      .rows = 200,
                                                       .label = "row"},
                                            .open = memory_open,
                                            MEMORY_OPERATIONS};
 
 /* The same rows for one that nobody tells of arrivals, as a table in a database is read. */
-const struct store_ops store_polled_ops = {
-    .scheme = "polled",
-    .traits = {.order = ORDER_OF_COMING, .counts = true, .keeps_sent = true, .label = "row"},
-    .open = polled_open,
-    MEMORY_OPERATIONS};
+const struct store_ops store_polled_ops = {.scheme = "polled",
+                                           .traits = {.order = ORDER_OF_COMING,
+                                                      .counts = true,
+                                                      .keeps_sent = true,
+                                                      .rows = 200,
+                                                      .label = "row"},
+                                           .open = polled_open,
+                                           MEMORY_OPERATIONS};

@@ -233,10 +233,7 @@ static enum status meet(struct pg_connection *c, struct error *err) {
 struct question {
   const char *sql;
   const struct pg_args *args;
-  pg_each_fn each; /* NULL: the whole answer at once */
-  void *ctx;
-  bool script;      /* statements one behind the other, without arguments */
-  bool given, full; /* a row was given; each wants no more */
+  bool script; /* statements one behind the other, without arguments */
 };
 
 static enum status send_all(struct pg_connection *c, const struct question *q, int64_t until_ns,
@@ -249,7 +246,6 @@ static enum status send_all(struct pg_connection *c, const struct question *q, i
                        : PQsendQueryParams(c->pg, q->sql, a->count, a->types, a->values, a->lengths,
                                            binary, 1);
   if (!sent) return cut_off(c, PQerrorMessage(c->pg), err);
-  if (q->each && !PQsetSingleRowMode(c->pg)) return cut_off(c, "rows come at once", err);
   int left;
   while ((left = PQflush(c->pg)) > 0) {
     if (!wait_for(c, POLLIN | POLLOUT, until_ns))
@@ -272,22 +268,14 @@ static enum status receive(struct pg_connection *c, int64_t until_ns, PGresult *
 }
 
 /* One part of the answer, which is taken over or freed. */
-static enum status take(struct pg_connection *c, struct question *q, PGresult *r, PGresult **whole,
-                        struct error *err) {
-  enum status st = ST_OK;
-  switch (PQresultStatus(r)) {
-  case PGRES_SINGLE_TUPLE:
-    BUG_ON(!q->each); /* nobody else asks for single rows */
-    q->given = true;
-    q->full = q->full || !q->each(q->ctx, r);
-    break;
-  case PGRES_TUPLES_OK:
-  case PGRES_COMMAND_OK:
+static enum status take(struct pg_connection *c, PGresult *r, PGresult **whole, struct error *err) {
+  ExecStatusType how = PQresultStatus(r);
+  if (how == PGRES_TUPLES_OK || how == PGRES_COMMAND_OK) {
     PQclear(*whole);
     *whole = r;
     return ST_OK;
-  default: st = refused(c, r, err);
   }
+  enum status st = refused(c, r, err);
   PQclear(r);
   return st;
 }
@@ -302,7 +290,7 @@ static enum status once(struct pg_connection *c, struct question *q, PGresult **
     PGresult *r;
     enum status got = receive(c, until_ns, &r, &one);
     if (got == ST_OK && !r) break;
-    if (got == ST_OK) got = take(c, q, r, whole, &one);
+    if (got == ST_OK) got = take(c, r, whole, &one);
     if (st != ST_OK || got == ST_OK) continue;
     st = got;
     *err = one;
@@ -326,7 +314,7 @@ static enum status ask(struct pg_connection *c, struct question *q, PGresult **w
     if (st == ST_OK) st = once(c, q, whole, err);
     if (st != ST_OK) PQclear(*whole);
     if (st != ST_OK) *whole = NULL;
-    if (st == ST_OK || err->cause != PG_REPEAT || q->given || tries == REPEATS) return st;
+    if (st == ST_OK || err->cause != PG_REPEAT || tries == REPEATS) return st;
     thread_sleep_until(clock_mono_ns(c->config.clock) +
                        backoff_delay_ms(&conflict, tries, c->config.clock) * 1000000);
   }
@@ -341,19 +329,6 @@ enum status pg_ask(struct pg_connection *c, const char *sql, const struct pg_arg
   enum status st = ask(c, &q, &out->rows, &why);
   out->not_durable = st == ST_OK && c->warned;
   mutex_unlock(&c->lock);
-  if (err && st != ST_OK) *err = why;
-  return st;
-}
-
-enum status pg_ask_each(struct pg_connection *c, const char *sql, const struct pg_args *args,
-                        pg_each_fn each, void *ctx, struct error *err) {
-  struct question q = {.sql = sql, .args = args, .each = each, .ctx = ctx};
-  PGresult *end = NULL;
-  struct error why;
-  mutex_lock(&c->lock);
-  enum status st = ask(c, &q, &end, &why);
-  mutex_unlock(&c->lock);
-  PQclear(end);
   if (err && st != ST_OK) *err = why;
   return st;
 }

@@ -46,13 +46,6 @@ void pg_connection_close(struct pg_connection *c); /* NULL is fine */
  * a conflict undid (PG_REPEAT) is sent again a few times. */
 MUST_CHECK enum status pg_ask(struct pg_connection *c, const char *sql, const struct pg_args *args,
                               struct pg_answer *out, struct error *err);
-/* The same; each row is given as it comes (row 0 of what is handed in, gone when each returns) and
- * none is kept, so that no answer has to fit into memory. Once each returned false the others are
- * received and left. Rows of an answer that broke off were given all the same. */
-typedef bool (*pg_each_fn)(void *ctx, const struct pg_result *row);
-MUST_CHECK enum status pg_ask_each(struct pg_connection *c, const char *sql,
-                                   const struct pg_args *args, pg_each_fn each, void *ctx,
-                                   struct error *err);
 /* Statements one behind the other, sent once, until one is refused: a transaction that they begin
  * and do not end is undone. */
 MUST_CHECK enum status pg_run_script(struct pg_connection *c, const char *sql, struct error *err);

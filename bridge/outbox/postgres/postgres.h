@@ -17,6 +17,7 @@
 
 #define PG_MIGRATION 1 /* the newest of schemas/sql/postgres */
 #define PG_LEASE_MS 10000
+#define PG_ROW_BYTES 4096
 
 struct postgres {
   struct pg_address address;
@@ -32,6 +33,7 @@ struct postgres {
   /* An append that nobody knows of whether it got there: taken again it has the same mark. */
   char appended[104], mark[37];
   struct buffer appended_text;
+  int64_t row_bytes;      /* the reading side's: what its rows are like; PG_ROW_BYTES and more */
   atomic_llong dead_rows; /* of outbox, as the last count found them */
 };
 
@@ -46,9 +48,6 @@ enum status pg_prepare(const char *address, struct store_preparation *p, struct 
 MUST_CHECK enum status pg_step(struct postgres *p, enum db_side side, const char *sql,
                                const struct pg_args *args, struct pg_answer *answer,
                                struct error *err);
-MUST_CHECK enum status pg_step_each(struct postgres *p, enum db_side side, const char *sql,
-                                    const struct pg_args *args, pg_each_fn each, void *ctx,
-                                    struct error *err);
 /* Of the owner: the answer's first column says whether it still is. On ST_OK the answer is the
  * caller's, in any other case there is none. */
 MUST_CHECK enum status pg_owner_step(struct postgres *p, const char *sql,

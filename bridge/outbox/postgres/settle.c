@@ -23,10 +23,11 @@ static void fill(struct columns *c, const struct db_change *list, size_t count) 
 
 /* $1 token, $2 and $3 the batch, $4 and $5 seqs and ids. Only what comes with a batch goes without
  * a flush: the flush of the next batch's list is the next anybody waits for. */
+#define MINE_UNHURRIED                                                                             \
+  "mine AS MATERIALIZED (SELECT ^set_config('synchronous_commit', 'off', true) FROM @lane "        \
+  "WHERE lane {=} 0 AND token {=} $1~ FOR SHARE)"
 #define DONE                                                                                       \
-  "WITH mine AS MATERIALIZED (SELECT ^set_config('synchronous_commit', 'off', true) FROM @lane "   \
-  "WHERE lane {=} 0 AND token {=} $1~ FOR SHARE), "                                                \
-  "gone AS (DELETE FROM @outbox o USING ROWS FROM (^unnest($4), ^unnest($5)) AS c (seq, id) "      \
+  ", gone AS (DELETE FROM @outbox o USING ROWS FROM (^unnest($4), ^unnest($5)) AS c (seq, id) "    \
   "WHERE o.seq {=} c.seq AND o.id {=} c.id AND " HELD " RETURNING o.seq, o.id), "
 #define CHANGES                                                                                    \
   "c AS MATERIALIZED (SELECT * FROM ROWS FROM (^unnest($4), ^unnest($5), ^unnest($6), "            \
@@ -62,7 +63,9 @@ static void fill(struct columns *c, const struct db_change *list, size_t count) 
   "AND " HELD " RETURNING 1) SELECT " COUNT_MINE ", (SELECT ^count(*) FROM marked), f.seq, f.id, " \
   "f.found FROM (VALUES (1)) AS one (row) LEFT JOIN ("
 
-static const char done[] = DONE MARK "SELECT seq, id, 1 FROM gone) AS f (seq, id, found) ON true";
+#define THESE "SELECT seq, id, 1 FROM gone) AS f (seq, id, found) ON true"
+static const char done[] = "WITH " MINE DONE MARK THESE;
+static const char done_and_closed[] = "WITH " MINE_UNHURRIED DONE MARK THESE;
 #define REST                                                                                       \
   "SELECT seq, id, 1 FROM gone UNION ALL SELECT seq, id, 2 FROM late "                             \
   "UNION ALL SELECT seq, id, 1 FROM tried) AS f (seq, id, found) ON true"
@@ -86,28 +89,31 @@ static enum status lists_made(const struct columns *c, struct error *err) {
   return ST_OK;
 }
 
-/* What the answer says of each: a walk, since lists are short. */
+/* What the answer says of each: it mostly comes in the order of the list. */
 static void read_found(const struct pg_result *r, struct db_change *list, size_t count) {
+  size_t at = 0;
   for (size_t i = 0; i < count; i++) list[i].found = DB_NOWHERE;
   for (int row = 0; row < pg_rows(r); row++) {
     if (pg_is_null(r, row, 2)) continue;
     int64_t seq = pg_number(r, row, 2);
     struct span id = pg_span(r, row, 3);
-    for (size_t i = 0; i < count; i++)
-      if (list[i].seq == seq && span_eq(list[i].id, id))
-        list[i].found = pg_number(r, row, 4) == 2 ? DB_WAS_DEAD : DB_WAS_PENDING;
+    for (size_t looked = 0; looked < count; looked++, at = (at + 1) % count)
+      if (list[at].seq == seq && span_eq(list[at].id, id)) break;
+    if (list[at].seq == seq && span_eq(list[at].id, id))
+      list[at].found = pg_number(r, row, 4) == 2 ? DB_WAS_DEAD : DB_WAS_PENDING;
   }
 }
 
 static const char *statement(const struct db_change *list, size_t count, bool closes,
                              bool *durable) {
-  bool plain = closes;
+  bool plain = true;
   *durable = false;
   for (size_t i = 0; i < count; i++) {
     plain &= list[i].fate == DB_DONE && !list[i].attempted;
     *durable |= list[i].fate == DB_RETRY || list[i].fate == DB_DEAD || list[i].fate == DB_AFRESH;
   }
-  return plain ? done : *durable ? changed_for_good : changed;
+  if (plain) return closes ? done_and_closed : done;
+  return *durable ? changed_for_good : changed;
 }
 
 enum status pg_settle(void *impl, struct db_change *list, size_t count,
@@ -125,7 +131,7 @@ enum status pg_settle(void *impl, struct db_change *list, size_t count,
   pg_add_text(&args, span_of(closes ? closes->digest : ""));
   pg_add_numbers(&args, &c->kept[0], c->seqs, count);
   pg_add_texts(&args, &c->kept[1], c->ids, count);
-  if (sql != done) add_all(&args, c, count);
+  if (sql != done && sql != done_and_closed) add_all(&args, c, count);
   enum status st = lists_made(c, err);
   if (st == ST_OK) st = pg_owner_step(p, sql, &args, durable, &a, err);
   if (st == ST_OK) {

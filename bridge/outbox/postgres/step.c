@@ -52,16 +52,6 @@ enum status pg_step(struct postgres *p, enum db_side side, const char *sql,
   return st;
 }
 
-enum status pg_step_each(struct postgres *p, enum db_side side, const char *sql,
-                         const struct pg_args *args, pg_each_fn each, void *ctx,
-                         struct error *err) {
-  struct buffer text = {0};
-  enum status st = write_out(p, sql, &text, err);
-  if (st == ST_OK) st = pg_ask_each(p->sides[side], buffer_z(&text), args, each, ctx, err);
-  buffer_release(&text);
-  return st;
-}
-
 enum status pg_durable(const struct pg_answer *a, struct error *err) {
   if (!a->not_durable) return ST_OK;
   enum status st =

@@ -49,6 +49,7 @@ enum status pg_new(const char *address, const struct clock *clock, struct postgr
   struct postgres *p = calloc(1, sizeof *p);
   if (!p) return error_set(err, ST_NO_MEMORY, "no memory for an outbox");
   p->clock = clock;
+  p->row_bytes = PG_ROW_BYTES;
   enum status st = pg_address_parse(address, &p->address, err);
   if (st == ST_OK) st = connect_sides(p, err);
   if (st == ST_OK)

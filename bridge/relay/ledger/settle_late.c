@@ -1,7 +1,6 @@
-/* Entries that were published before we came leave the outbox, two hundred in one call; the last
- * call of a batch closes its record too. Every step may be repeated.
- * The publisher's thread. A crash leaves the record as it was, and the next start settles all that
- * it names once more. */
+/* Entries that were published before we came leave the outbox, as many in one call as it takes; the
+ * last call of a batch closes its record too. Every step may be repeated. The publisher's thread. A
+ * crash leaves the record as it was, and the next start settles all that it names once more. */
 #include "bridge/relay/ledger/settle_late.h"
 
 #include "bridge/relay/parts.h"
@@ -71,7 +70,8 @@ static enum status settle_rows(struct late *l, const struct manifest_name *close
 
 enum status late_add(struct late *l, const struct manifest_entry *e, struct error *err) {
   enum closing closing = CLOSING_NOT;
-  enum status st = l->count == STORE_ROWS ? settle_rows(l, NULL, &closing, err) : ST_OK;
+  size_t most = store_traits(l->relay->parts.store)->rows;
+  enum status st = l->count == most ? settle_rows(l, NULL, &closing, err) : ST_OK;
   if (st != ST_OK) return st;
   l->entries[l->count] = e;
   l->rows[l->count++] =

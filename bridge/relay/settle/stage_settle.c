@@ -368,7 +368,7 @@ static bool add_item(struct finishing *f, struct item *item) {
   struct item *first = rewrites(fate) ? NULL : item->twins;
   for (const struct item *twin = first; twin; twin = twin->next) twins++;
   mutex_unlock(&r->lock);
-  if (f->count + 1 + twins > STORE_ROWS) return false;
+  if (f->count + 1 + twins > store_traits(r->parts.store)->rows) return false;
   item->tried = true;
   add_row(f, item, fate);
   for (; twins; twins--, first = first->next) add_row(f, first, OUTCOME_DUPLICATE);

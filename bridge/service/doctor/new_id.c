@@ -172,7 +172,7 @@ static enum status take_out(struct renewal *n, struct error *err) {
     t->refs[count] = (struct entry_ref){.shelf = e->shelf, .token = e->token, .label = e->label};
     t->rows[count] =
         (struct settling){.ref = &t->refs[count], .id = e->id, .late = true, .fate = FATE_DONE};
-    if (++count < STORE_ROWS) continue;
+    if (++count < store_traits(n->s->store)->rows) continue;
     st = take_rows(n, t->rows, count, err);
     count = 0;
   }

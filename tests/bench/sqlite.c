@@ -1,8 +1,8 @@
-/* rows.c - the bare loop that a relay of rows is measured against, without a relay: SQLite alone.
+/* sqlite.c - the bare loop that a relay of rows in SQLite is measured against: SQLite alone.
  *
- *   bench-rows lay FILE N   N rows of about 300 bytes in the outbox of FILE, in transactions of
- * 1,000 bench-rows raw FILE     all of them, 1,000 at a time: read, their list written durably,
- * deleted one by one by (seq, id) in one transaction
+ *   bench-sqlite lay FILE N   N rows of about 300 bytes, in transactions of 1,000
+ *   bench-sqlite raw FILE     all of them, 1,000 at a time: read, their list written durably,
+ *                             deleted one by one by (seq, id) in one transaction
  *
  * Results are one line of JSON.
  */
