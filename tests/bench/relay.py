@@ -92,10 +92,11 @@ class Bench:
         if self.options.broker == "kafka":
             import broker
             self.kafka = broker.Broker().start()
-            self.bootstrap = self.kafka.bootstrap
+            self.bootstrap, self.broker = self.kafka.bootstrap, self.kafka.process
             return
         mock = self.start([BUILD / "busbridge-devbroker", "--port-file", self.sockets / "address"], "devbroker.log")
         wait_for(self.sockets / "address", mock)
+        self.broker = mock
         self.bootstrap = (self.sockets / "address").read_text().strip()
 
     def worker(self, name, *more):
@@ -106,13 +107,15 @@ class Bench:
         return self.start([BUILD / "busbridge-worker", *(part for word in words for part in ("-X", word)), *more], "worker.log")
 
     def measured(self, what):
-        """(what it gives, seconds, CPU seconds of a database's server, bytes it logged)"""
+        """(what it gives, seconds, CPU seconds of a database's server, bytes it logged, CPU seconds of the broker)"""
         cpu, wal = self.outboxes.spent()
+        broker = sum(outboxes.process_times(self.broker.pid)[:2])
         began = time.monotonic()
         found = what()
         took = time.monotonic() - began
         cpu_after, wal_after = self.outboxes.spent()
-        return found, took, cpu_after - cpu, wal_after - wal
+        broker = sum(outboxes.process_times(self.broker.pid)[:2]) - broker
+        return found, took, cpu_after - cpu, wal_after - wal, broker / outboxes.TICKS
 
     def raw(self):
         self.outboxes.lay("raw", self.options.events)
@@ -167,14 +170,15 @@ class Bench:
 
 
 def report(bench, options):
-    bare, bare_took, bare_server, bare_wal = bench.raw()
-    laid, usage, took, server, wal = bench.relay("outbox", options.events)
+    bare, bare_took, bare_server, bare_wal, _ = bench.raw()
+    laid, usage, took, server, wal, broker = bench.relay("outbox", options.events)
     count, cpu, kind = laid["entries"], usage.ru_utime + usage.ru_stime, bench.outboxes
     bare_cpu, relay_cpu, bare_took = bare["cpu_seconds"] / count * 1e6, cpu / count * 1e6, bare["seconds"]
     print(f"{count} entries of {laid['bytes'] // count} bytes, broker {options.broker}, {options.guarantee}, in {bench.folder.parent}")
     print(f"{kind.loop:17s} {count / bare_took:9.0f} {kind.noun + 's/s':8s}  {bare_cpu:6.1f} us CPU a {kind.noun}")
     print(f"relay             {count / took:9.0f} events/s  {relay_cpu:6.1f} us CPU an event ({relay_cpu - bare_cpu:+.1f}; "
           f"{usage.ru_utime / count * 1e6:.1f} user, {usage.ru_stime / count * 1e6:.1f} system)")
+    print(f"the broker        {broker / count * 1e6:9.1f} us CPU an event")
     if server:
         print(f"the server        {server / count * 1e6:9.1f} us CPU a row ({bare_server / count * 1e6:.1f} for the bare loop), "
               f"{wal / count:.0f} bytes of WAL a row ({bare_wal / count:.0f})")
