@@ -17,8 +17,8 @@
  * whose name holds "folder", "point/before_commit:1" the first commit, "sql/busbridge_batch:2" the
  * second statement whose text has that. A statement of SQLite that fails was not made (but for a
  * COMMIT that fails after it, N+) and answers as SQLite does for that number (ENOSPC: full); one to
- * PostgreSQL finds its connection cut, before it is sent, or when the server has answered (N+). The
- * end is _exit: nothing is flushed, no lock given back early.
+ * PostgreSQL finds its connection cut, before it is sent, or when the server has answered and
+ * nobody has read it (N+). The end is _exit: nothing is flushed, no lock given back early.
  */
 #include "bridge/base/disk/durable.h"
 #include "bridge/relay/crash_marks.h"
@@ -205,15 +205,23 @@ static void await_answer(PGconn *c) {
   poll(&one, 1, 10000);
 }
 
+/* The connection is no more. What came by it is thrown away: a socket that is shut gives it all the
+ * same. */
+static void cut(PGconn *c) {
+  char lost[4096];
+  while (recv(PQsocket(c), lost, sizeof lost, MSG_DONTWAIT) > 0) continue;
+  shutdown(PQsocket(c), SHUT_RDWR);
+}
+
 int __wrap_PQsendQueryParams(PGconn *c, const char *sql, int count, const Oid *types,
                              const char *const *values, const int *lengths, const int *formats,
                              int format) {
   char name[200];
   statement_name(sql, name, sizeof name);
-  if (reach(STATEMENT, name, false)) shutdown(PQsocket(c), SHUT_RDWR);
+  if (reach(STATEMENT, name, false)) cut(c);
   int sent = __real_PQsendQueryParams(c, sql, count, types, values, lengths, formats, format);
   if (sent && (reached[0] || reached[1] || reached[2] || reached[3])) await_answer(c);
-  if (reach(STATEMENT, name, true)) shutdown(PQsocket(c), SHUT_RDWR);
+  if (reach(STATEMENT, name, true)) cut(c);
   return sent;
 }
 

@@ -24,8 +24,8 @@ class Workers:
             self.add()
 
     def add(self):
-        wire = Wire(self.world.store.server.port)
-        url = self.world.options["outbox.url"].replace(f":{self.world.store.server.port}/", f":{wire.port}/")
+        wire = Wire(self.world.store.port)
+        url = self.world.options["outbox.url"].replace(f":{self.world.store.port}/", f":{wire.port}/")
         worker = self.world.worker(options={"outbox.url": url})
         self.running.append(worker)
         self.wires[worker.pid] = wire
@@ -52,12 +52,22 @@ class Workers:
         self.wires.pop(worker.pid).close()
         self.add()
 
+    def stop(self, worker):
+        """It may have lost it a moment ago, and not know yet."""
+        code = worker.stop()
+        lost = code == BUSY and "is held by pid" in worker.stderr()
+        self.t.check("I5", code == 0 or lost, f"one that was told to stop ended with {code}: {worker.stderr()[-1500:]}")
+
+    def kill(self, worker):
+        """Likewise."""
+        code = worker.kill()
+        lost = code == BUSY and "is held by pid" in worker.stderr()
+        self.t.check("I8", code == -9 or lost, f"one that was killed had ended with {code}: {worker.stderr()[-1500:]}")
+
     def end(self):
         self.tidy()
         for worker in self.running:
-            code = worker.stop()  # it may have lost it a moment ago
-            lost = code == BUSY and "is held by pid" in worker.stderr()
-            self.t.check("I5", code == 0 or lost, f"one that was told to stop ended with {code}: {worker.stderr()[-1500:]}")
+            self.stop(worker)
         for wire in self.wires.values():
             wire.close()
 
@@ -65,7 +75,7 @@ class Workers:
 def trial(t):
     rng = t.rng
     count = (2, 4, 1, 2, 4)[t.number % 5]
-    world = t.world(options={"batch.max_events": rng.choice((3, 40, 5000)), "standby": "true", **SHORT})
+    world = t.world(options={"batch.max_events": rng.choice((3, 40, 5000)), "standby": "true", **SHORT}, lapses=False)
     world.produce(rate=rng.choice((50, 150)), keys=rng.choice((2, 20)), seed=t.number, poison=rng.choice((0, 0.02)))
     workers = Workers(t, world, count)
     for _ in range(2):
@@ -96,6 +106,5 @@ def trouble(t, workers, owner, how):
         time.sleep(seconds)
         wire.mend()
     else:
-        code = owner.kill() if how == "kill" else owner.stop()
-        t.check("I8", code == (-9 if how == "kill" else 0), f"the owner ended with {code}: {owner.stderr()[-1500:]}")
+        workers.kill(owner) if how == "kill" else workers.stop(owner)
         workers.replace(owner)

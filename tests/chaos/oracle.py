@@ -98,6 +98,12 @@ class Case:
         self.pending = Counter(name_of(*item) for item in self.waiting.items())
         self.dead = Counter(name_of(*item) for item in self.letters.items())
 
+    def go_by(self, register):
+        """What the database has of the producer's transactions, once it lost what it may lose: these were committed, all others never."""
+        for entry in self.entries:
+            entry["accepted"] = entry["file"] in register
+            entry["rolled"] = not entry["accepted"]
+
 
 def judge(case, *, ids_once=True, max_attempts=5, drained=True, replayed=(), unordered=(), again=None, older=(), destroyed=(), seed=0):
     """again: how often others brought an entry of that id back when none was there. older: ids of entries and dead letters of a backup that came

@@ -52,8 +52,8 @@ class Trial:
 
 class Row:
     def __init__(self, name, module, options, seed):
-        self.name, self.module, self.seed, self.first = name, module, seed, options.first
-        self.again = f"{name} --store {options.store}" if options.store != "file" else name
+        self.name, self.module, self.seed, self.first, self.store = name, module, seed, options.first, options.store
+        self.again = name + (f" --store {options.store}" if options.store != "file" else "") + (f" --through {options.through}" if options.through else "")
         trials = module.TRIALS if options.store == "file" else module.STORES[options.store]
         self.trials = options.trials or trials[1 if FULL else 0]
         self.total, self.slowest, self.done = oracle.Judgement(), (0.0, ""), 0

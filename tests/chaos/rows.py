@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """A producer that writes rows into a database and keeps a list: what it attempted, what was committed, what was rolled back.
 
-    rows.py URL LIST [--tag T] [--rate N] [--count N] [--keys N] [--seed S] [--poison P] [--twins P] [--threads N]
+    rows.py URL LIST [--tag T] [--rate N] [--count N] [--keys N] [--seed S] [--poison P] [--twins P] [--threads N] [--asynchronous]
 
 URL is that of the outbox. Each transaction has one to four events. Of each it raises the counter of its key, in a table of the application's,
 and inserts then: so the counter is the order in which the key's events were committed, and its row lock what makes it so. One in ten
@@ -22,6 +22,7 @@ import writer
 from writer import GARBAGE, GOOD, LARGE, MISMATCH, REFUSED, content_of, stopped
 
 COUNTERS = "CREATE TABLE IF NOT EXISTS counters (k TEXT PRIMARY KEY, v BIGINT NOT NULL)"
+REGISTER = "CREATE TABLE IF NOT EXISTS written (file TEXT PRIMARY KEY)"  # what was committed, and is never taken back
 ROLLED, HELD, LONGEST = 0.1, 0.2, 0.25
 PATIENCE = 120  # for a lock
 
@@ -35,8 +36,11 @@ class Sqlite:
         self.db = sqlite3.connect(url.partition(":")[2], timeout=PATIENCE, isolation_level=None)
         self.db.execute("PRAGMA synchronous = NORMAL")
 
-    def begin(self):
+    def begin(self, waits=True):
         self.db.execute("BEGIN IMMEDIATE")
+
+    def register(self, file):
+        pass
 
     def run(self, sql, *values):
         return self.db.execute(sql.replace("?", self.mark), values).fetchall()
@@ -67,15 +71,19 @@ class Postgres:
         until = time.monotonic() + PATIENCE
         while True:
             try:
-                self.db = self.open(self.url, autocommit=True, connect_timeout=5)
+                self.db = self.open(self.url, autocommit=True, connect_timeout=5, prepare_threshold=None)  # a pooler knows no names
                 return
             except self.errors:
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.1)
 
-    def begin(self):
-        self.db.execute("BEGIN")
+    def begin(self, waits=True):
+        """waits=False: its commit is answered before it is on the disk."""
+        self.db.execute("BEGIN" if waits else "BEGIN; SET LOCAL synchronous_commit = off")
+
+    def register(self, file):
+        self.run("INSERT INTO written (file) VALUES (?)", file)
 
     def run(self, sql, *values):
         answer = self.db.execute(sql.replace("?", self.mark), values)
@@ -108,15 +116,15 @@ class RowWriter(writer.Writer):
 
     listing = threading.Lock()
 
-    def __init__(self, url, list_path, tag="w", *, keys=5, seed=0, namespaces=("plot", "episode")):
-        self.db, self.tag, self.keys = connect(url), tag, keys
+    def __init__(self, url, list_path, tag="w", *, keys=5, seed=0, namespaces=("plot", "episode"), waits=True):
+        self.db, self.tag, self.keys, self.waits = connect(url), tag, keys, waits
         self.rng, self.namespaces = random.Random(seed), namespaces
         self.list = open(list_path, "a")
         self.count, self.last_stamp, self.failed = 0, 0, None
 
-    def row(self, kind=GOOD, twin_of=None, enveloped=False):
+    def row(self, kind=GOOD, twin_of=None, enveloped=False, ns=None):
         """An event that is not written yet: (key, entry, its line of the list)."""
-        id, key, entry = self.compose(kind, twin_of)
+        id, key, entry = self.compose(kind, twin_of, ns=ns)
         payload = entry["payload"]
         if enveloped:
             self.enveloped(entry["name"].partition(".")[0], entry)
@@ -125,10 +133,10 @@ class RowWriter(writer.Writer):
         return key, entry, {"id": twin_of["id"] if twin_of else id, "key": key, "kind": kind, "file": f"{entry['id']}__{self.count}", "name": entry["name"],
                             "payload": payload if kind in (GOOD, LARGE) else None, "content": content_of(entry, "", GOOD)}
 
-    def write(self, kind=GOOD, *, twin_of=None, enveloped=False, typed=False):
+    def write(self, kind=GOOD, *, twin_of=None, enveloped=False, typed=False, ns=None):
         """One event, committed; its line of the list."""
         assert not typed, "a database has no second intake"
-        written = self.transact([self.row(kind, twin_of, enveloped)])
+        written = self.transact([self.row(kind, twin_of, enveloped, ns)])
         if not written:
             raise self.failed
         return written[0]
@@ -137,12 +145,13 @@ class RowWriter(writer.Writer):
         """Several in one transaction, which is held open for so long. The lines of those that were committed."""
         lines = []
         try:
-            self.db.begin()
+            self.db.begin(self.waits)
             for key, entry, line in sorted(rows, key=lambda row: row[0]):  # locks in one order: no deadlocks
                 (seq,), = self.db.run("INSERT INTO counters (k, v) VALUES (?, 1) ON CONFLICT (k) DO UPDATE SET v = counters.v + 1 RETURNING v", key)
                 self.db.run(f"INSERT INTO {self.db.outbox} (id, name, key, payload) VALUES (?, ?, ?, ?)", entry["id"], entry["name"], key,
                             json.dumps(entry["payload"], ensure_ascii=False))
                 lines.append({**line, "seq": seq})
+                self.db.register(line["file"])
                 time.sleep(hold / len(rows))
             self.tell("attempt", lines)
             self.db.rollback() if rollback else self.db.commit()
@@ -175,6 +184,7 @@ def parse(arguments):
     parser.add_argument("--poison", type=float, default=0, help="share of events that can never be published")
     parser.add_argument("--twins", type=float, default=0, help="share of events that carry an id once more")
     parser.add_argument("--threads", type=int, default=3)
+    parser.add_argument("--asynchronous", action="store_true", help="commits do not wait for the disk, where a database has such")
     return parser.parse_args(arguments)
 
 
@@ -187,7 +197,7 @@ def draw(w, o, last):
 
 
 def produce(o, number, end):
-    w = RowWriter(o.url, o.list, f"{o.tag}-{number}", keys=o.keys, seed=f"{o.seed}.{number}")
+    w = RowWriter(o.url, o.list, f"{o.tag}-{number}", keys=o.keys, seed=f"{o.seed}.{number}", waits=not o.asynchronous)
     began, last, rate, count = time.monotonic(), None, o.rate / o.threads, o.count / o.threads
     while w.count < count and not end.is_set():
         rows = [draw(w, o, last) for _ in range(w.rng.choice((1, 1, 2, 4)))]

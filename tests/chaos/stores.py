@@ -55,6 +55,9 @@ class Files:
     def replace_lock(self):
         (self.outbox / ".busbridge/lock").unlink(missing_ok=True)
 
+    def lapse(self):
+        """Whoever is dead holds it no longer: of this kind the moment he dies."""
+
     def locked(self, worker):
         """Could it not begin, because another program held the database's lock for too long?"""
         return False
@@ -100,6 +103,10 @@ class Files:
         return [f"a strange file: {path}" for folder, kept in folders for path in (folder.iterdir() if folder.is_dir() else [])
                 if path.suffix != ".json" and path.name not in kept and not path.name.startswith(".writing-")]
 
+    def selections(self):
+        """Numbers of those that are not finished."""
+        return sorted(p.name.partition("-")[2] for p in (self.outbox / ".busbridge").glob("replay-*"))
+
     def batches(self):
         """{name: ids that it publishes} of the manifests that lie there."""
         found = {}
@@ -143,6 +150,9 @@ class Sqlite:
     def replace_lock(self):
         self.file.with_name(self.file.name + ".busbridge-lock").unlink(missing_ok=True)
 
+    def lapse(self):
+        """As with files."""
+
     def copy_to(self, other):
         """As sqlite3's .backup takes it while others write."""
         with closing(self.open()) as here, closing(other.open()) as there:
@@ -179,33 +189,43 @@ class Sqlite:
         mode = self.ask("PRAGMA journal_mode")[0]["journal_mode"]
         return [row["words"] for row in found] + [f"the database: {check}"] * (check != "ok") + [f"the journal mode is {mode}"] * (mode != "wal")
 
+    def selections(self):
+        return [row["n"] for row in self.ask("SELECT substr(name, 11) AS n FROM busbridge_text WHERE name LIKE 'selection/%' ORDER BY name")]
+
     def batches(self):
         found = self.ask("SELECT n, digest, entries FROM busbridge_batch WHERE NOT settled ORDER BY n")
         return {f"{row['n']}-{row['digest']}": list(Entries(row["entries"]).published()) for row in found}
 
 
 class Postgres:
-    """A database of a server that all of a run share, and a folder for what is the worker's own."""
+    """A database of a server that all of a run share, and a folder for what is the worker's own. BUSBRIDGE_THROUGH=pgbouncer: everybody gets there
+    through one, in transaction mode. Commits that do not wait stay in the server's memory for up to ten seconds, and those of the relay's role are such."""
 
-    server, starting, number = None, threading.Lock(), itertools.count(1)
+    server, pooler, starting, number = None, None, threading.Lock(), itertools.count(1)
 
     def __init__(self, home, typed=None):
         assert typed is None, "a database has no second intake"
         self.state, self.name = home / "state", f"world{next(Postgres.number)}"
         self.state.mkdir()
         with Postgres.starting:
-            if not Postgres.server:
-                Postgres.server = postgres.Server().start()
-                atexit.register(Postgres.server.close)
+            Postgres.server = Postgres.server or begun(postgres.Server("wal_writer_delay = 10s"))
+            if os.environ.get("BUSBRIDGE_THROUGH") == "pgbouncer":
+                Postgres.pooler = Postgres.pooler or begun(postgres.Pooler(Postgres.server, "relay", "application", patient=False))
         self.server.sql(f"CREATE DATABASE {self.name}")
         self.server.migrate(self.name)
-        self.server.sql(rows.COUNTERS + "; GRANT SELECT, INSERT, UPDATE ON counters TO application", database=self.name)
+        self.server.sql(f"{rows.COUNTERS}; {rows.REGISTER}; GRANT SELECT, INSERT, UPDATE ON counters, written TO application; "
+                        f"ALTER ROLE relay IN DATABASE {self.name} SET synchronous_commit = off", database=self.name)
+
+    @property
+    def port(self):
+        """Where workers and producers find it."""
+        return (self.pooler or self.server).port
 
     def ask(self, sql):
         return json.loads(self.server.sql(f"SELECT coalesce(json_agg(found), '[]') FROM ({sql}) AS found", database=self.name))
 
     def url(self, role):
-        return self.server.url(role, self.name)
+        return (self.pooler or self.server).url(role, self.name)
 
     def options(self):
         return {"outbox.url": self.url("relay"), "state.dir": str(self.state)}
@@ -215,6 +235,17 @@ class Postgres:
 
     def producer(self):
         return [sys.executable, str(HERE / "rows.py"), self.url("application")]
+
+    def replace_lock(self):
+        self.lapse()
+
+    def lapse(self):
+        """The lease has run out, as it does ten seconds after its owner was heard of last."""
+        self.server.sql("UPDATE busbridge.lane SET lease_until = '-infinity'", database=self.name)
+
+    def register(self):
+        """The transactions that were committed, as the database knows it: the files of their events (rows.REGISTER)."""
+        return {row["file"] for row in self.ask("SELECT file FROM written")}
 
     def locked(self, worker):
         return False
@@ -243,9 +274,18 @@ class Postgres:
             "WHERE NOT EXISTS (SELECT 1 FROM busbridge.outbox o WHERE o.seq = a.seq AND o.id = a.id) UNION ALL "
             "SELECT 'pending and dead at once: ' || d.seq || ' ' || d.id FROM busbridge.dead d JOIN busbridge.outbox o ON o.seq = d.seq AND o.id = d.id")]
 
+    def selections(self):
+        return [row["n"] for row in self.ask("SELECT substr(name, 11) AS n FROM busbridge.text WHERE name LIKE 'selection/%' ORDER BY name")]
+
     def batches(self):
         found = self.ask("SELECT n, digest, encode(entries, 'hex') AS entries FROM busbridge.batch WHERE NOT settled ORDER BY n")
         return {f"{row['n']}-{row['digest']}": list(Entries(bytes.fromhex(row["entries"])).published()) for row in found}
+
+
+def begun(server):
+    """It ends with the run."""
+    atexit.register(server.close)
+    return server.start()
 
 
 class Entries:

@@ -72,12 +72,12 @@ def ensure_ledger(bootstrap):
 
 class World(harness.Bus):
     """One outbox, its settings, its programs. typed: with the older typed bus's own as a second intake. tag: ids of its producer begin with it. disk: it lies on a small file system of its own, with
-    these options of tmpfs."""
+    these options of tmpfs. lapses: what one that was killed held of the outbox is taken from it, else it is his until his lease has run out."""
 
     build = BUILD
     serial = itertools.count(1)
 
-    def __init__(self, topics, *, redis="off", options=None, guarantee=None, disk=None, typed=False):
+    def __init__(self, topics, *, redis="off", options=None, guarantee=None, disk=None, typed=False, lapses=True):
         self.topics, self.tag = topics, f"{os.getpid()}.{next(World.serial)}"
         self.open_bus(topics.bootstrap, topics.prefix + ".{namespace}", "chaos", base_folder())
         self.list, self.home = self.dir / "list", self.dir / "home"
@@ -88,7 +88,7 @@ class World(harness.Bus):
         self.typed = self.home / "typed" if typed else None
         self.store = stores.make(self.home, self.typed)
         self.list.touch()
-        self.producer, self.replayed = None, set()
+        self.producer, self.replayed, self.lapses = None, set(), lapses
         self.options.update({
             **self.store.options(), "routing.namespaces": " ".join(NAMESPACES), "topics.create": "never", "redis.url": redis,
             "flush.interval": "100ms", "dlq.max_attempts": MAX_ATTEMPTS, "delivery.guarantee": guarantee or GUARANTEE,
@@ -102,7 +102,13 @@ class World(harness.Bus):
         self.store.replace_lock()
 
     def worker(self, *arguments, **more):
+        self.lapse()
         return self.start("busbridge-worker", *arguments, **more)
+
+    def lapse(self):
+        """Nobody waits for the lease of one that was killed: where none of ours runs, it has run out."""
+        if self.lapses and not any(program.running() for program in self.programs):
+            self.store.lapse()
 
     def once(self, seconds=600, **more):
         """--once to its end; its status."""
@@ -115,6 +121,7 @@ class World(harness.Bus):
         return program
 
     def cli(self, *arguments, seconds=600, **more):
+        self.lapse()
         program = self.start("busbridge", *arguments, **more)
         program.status = program.wait(seconds)
         return program
@@ -163,10 +170,13 @@ class World(harness.Bus):
     def case(self):
         return oracle.Case(oracle.read_list(self.list), self.topics.drain(), self.store, self.tag)
 
-    def judge(self, *, drained=True, ids_once=None, unordered=(), killed=True, seed=0, **others):
-        """killed=False: at_least_once too, nothing may be there twice. others: what else oracle.judge is to know."""
+    def judge(self, *, drained=True, ids_once=None, unordered=(), killed=True, registered=False, seed=0, **others):
+        """killed=False: at_least_once too, nothing may be there twice. registered: the database itself says what was committed. others: what else
+        oracle.judge is to know."""
         stable = harness.wait_stable(self.topics.bootstrap, self.topics.names)
         case = self.case()
+        if registered:
+            case.go_by(self.store.register())
         j = oracle.judge(case, ids_once=self.ids_once if ids_once is None else ids_once, max_attempts=MAX_ATTEMPTS, drained=drained,
                          replayed=self.replayed, unordered=unordered, seed=seed, **others)
         oracle.judge_logs(case, j, self.programs)

@@ -235,8 +235,9 @@ class Server:
 class Pooler:
     """A pgbouncer in transaction mode before a Server, for these users. Nothing of what it may be told to ignore is ignored."""
 
-    def __init__(self, server, *users):
-        self.server, self.users = server, users
+    def __init__(self, server, *users, patient=True):
+        """patient: as it comes, it tries a server that was away again after a quarter of a minute only."""
+        self.server, self.users, self.retry = server, users, 15 if patient else 1
         self.dir = self.process = self.port = None
 
     @staticmethod
@@ -267,7 +268,8 @@ class Pooler:
         (self.dir / "users").write_text("".join(f'"{user}" ""\n' for user in self.users))
         (self.dir / "ini").write_text(
             f"[databases]\n* = host=127.0.0.1 port={self.server.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\n"
-            f"unix_socket_dir =\nauth_type = trust\nauth_file = {self.dir}/users\npool_mode = transaction\ndefault_pool_size = 5\n")
+            f"unix_socket_dir =\nauth_type = trust\nauth_file = {self.dir}/users\npool_mode = transaction\n"
+            f"default_pool_size = 5\nserver_login_retry = {self.retry}\n")
         with open(self.dir / "log", "ab") as log:
             self.process = subprocess.Popen([program, "-q", str(self.dir / "ini")], cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env={**os.environ, **environment}, **somebody())
