@@ -184,6 +184,28 @@ class Postgres(Rows):
         self.assertNotIn("half", self.letters())
         self.assertEqual(worker.stop(), 0)
 
+    def test_rows_that_cannot_be_deleted_are_published_once_and_hold_up_no_other(self):
+        self.init()
+        self.sql("""CREATE FUNCTION public.keep() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $f$ BEGIN
+                      IF OLD.id = 'silent' THEN RETURN NULL; END IF;
+                      IF OLD.id = 'loud' THEN RAISE EXCEPTION 'kept' USING ERRCODE = 'P0042'; END IF;
+                      RETURN OLD; END $f$;
+                    CREATE TRIGGER keep BEFORE DELETE ON busbridge.outbox FOR EACH ROW EXECUTE FUNCTION public.keep();
+                    CREATE TABLE public.audit (seq int8 REFERENCES busbridge.outbox (seq))""")
+        self.sql("".join(self.row(id, f"k-{id}") for id in ("silent", "a", "loud", "b", "tied", "c")), user="application")
+        self.sql("INSERT INTO public.audit SELECT seq FROM busbridge.outbox WHERE id = 'tied'")
+        ids = ["a", "b", "c", "loud", "silent", "tied"]
+        for _ in range(2):
+            worker = self.start_worker()
+            harness.wait_until(lambda: self.left() == 3 and "aside" in self.run_cli("health").stdout(), what="they are set aside")
+            self.assertEqual(worker.stop(), 0)
+            self.assertEqual(sorted(id for _, id in self.records()), ids)
+        self.sql("DROP TRIGGER keep ON busbridge.outbox; DROP TABLE public.audit")
+        worker = self.start_worker()
+        self.wait_empty()
+        self.assertEqual(worker.stop(), 0)
+        self.assertEqual(sorted(id for _, id in self.records()), ids)
+
     def refused(self, *words):
         program = self.run_worker("--once")
         self.assertNotEqual(program.status, 0)

@@ -2,59 +2,6 @@
  * a search_path that means harm and with synchronous_commit = off, as it is. */
 #include "tests/unit/postgres_box.h"
 
-static int64_t put(struct fixture *f, const char *id) {
-  const struct db_row row = {.id = span_of(id),
-                             .name = SPAN("episode.created"),
-                             .key = SPAN("k"),
-                             .payload = SPAN("{\"a\":1.0, \"a\":2}"),
-                             .created_at = SPAN("2025-09-22T03:04:05.123456+00:00")};
-  int64_t seq = 0;
-  OK(S->insert(f->p, &row, &seq, &f->err));
-  return seq;
-}
-
-static void read_page(struct fixture *f, struct db_query q) {
-  if (!q.rows) q.rows = 100;
-  if (!q.bytes) q.bytes = 1 << 20;
-  if (!q.body) q.body = 1 << 20;
-  q.since_us = q.until_us = TIME_NONE;
-  db_page_clear(&f->page);
-  OK(S->read(f->p, &q, &f->page, &f->err));
-}
-
-/* "a b c" of a shelf */
-static const char *ids(struct fixture *f, enum shelf shelf) {
-  static char text[200];
-  *text = '\0';
-  read_page(f, (struct db_query){.shelf = shelf});
-  for (size_t i = 0; i < f->page.count; i++) {
-    size_t len = strlen(text);
-    snprintf(text + len, sizeof text - len, "%s%.*s", len ? " " : "",
-             SPAN_ARGS(f->page.rows[i].id));
-  }
-  return text;
-}
-
-static struct db_change change(enum db_fate fate, int64_t seq, const char *id) {
-  return (struct db_change){.fate = fate,
-                            .seq = seq,
-                            .id = span_of(id),
-                            .attempted = true,
-                            .attempts = 3,
-                            .error = SPAN("it was wrong"),
-                            .reason = SPAN("schema_mismatch"),
-                            .topic = SPAN("episode.events"),
-                            .error_code = 87,
-                            .failed_us = 1700000001000000,
-                            .now_us = 1700000002000000};
-}
-
-static enum db_found settle(struct fixture *f, struct db_change one) {
-  bool closed;
-  OK(S->settle(f->p, &one, 1, NULL, &closed, &f->err));
-  return one.found;
-}
-
 static struct manifest_name name_of(uint64_t number, char digit) {
   struct manifest_name name = {.number = number};
   memset(name.digest, digit, MANIFEST_DIGEST - 1);

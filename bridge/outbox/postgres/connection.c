@@ -114,8 +114,8 @@ static enum status refused(struct pg_connection *c, const PGresult *r, struct er
   const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
   bool cut = !code && PQstatus(c->pg) == CONNECTION_BAD;
   enum pg_fault fault = code || cut ? pg_fault_of(span_of(code)) : PG_OTHER;
-  enum status st = fail(err, fault, text ? text : PQerrorMessage(c->pg));
-  return st;
+  if (fault == PG_KEPT) text = "a row that was to be deleted is still there";
+  return fail(err, fault, text ? text : PQerrorMessage(c->pg));
 }
 
 /* ---- waiting ---- */

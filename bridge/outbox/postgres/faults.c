@@ -30,12 +30,13 @@ static const struct {
              {"42703", PG_NOT_MIGRATED},
              {"3F000", PG_NOT_MIGRATED},
              {"23505", PG_TWICE},
+             {"22012", PG_KEPT},
              {"22", PG_BAD_DATA},
              {"23001", PG_REFUSED},
              {"23503", PG_REFUSED},
              {"23", PG_BAD_DATA},
-             {"27000", PG_REFUSED},
-             {"P0001", PG_REFUSED},
+             {"27", PG_REFUSED},
+             {"P0", PG_REFUSED},
              {"XX001", PG_DAMAGED},
              {"XX002", PG_DAMAGED}};
 
@@ -63,10 +64,11 @@ static const struct {
     [PG_LOGIN] = {ST_DENIED, "see role and password of outbox.url, and pg_hba.conf of the server"},
     [PG_NO_DATABASE] = {ST_INVALID, "see the name of the database in outbox.url"},
     [PG_NO_RIGHT] = {ST_DENIED, "run schemas/sql/postgres/roles.sql for that role"},
-    [PG_NOT_MIGRATED] = {ST_INVALID, "run the SQL of schemas/sql/postgres that is not done yet"},
+    [PG_NOT_MIGRATED] = {ST_INVALID, "run busbridge outbox migrate as the owner of the tables"},
     [PG_TWICE] = {ST_IO, ""},
     [PG_BAD_DATA] = {ST_INVALID, ""},
     [PG_REFUSED] = {ST_INVALID, "see triggers and foreign keys of the application's on the outbox"},
+    [PG_KEPT] = {ST_INVALID, "see triggers, rules and policies of the application's on the outbox"},
     [PG_DAMAGED] = {ST_IO, "restore the table, or REINDEX it; the server's log names it"},
     [PG_OTHER] = {ST_IO, ""}};
 _Static_assert(sizeof meanings / sizeof *meanings == PG_OTHER + 1, "a meaning for each fault");
@@ -76,7 +78,7 @@ enum status pg_fault_status(enum pg_fault fault) {
 }
 
 int pg_fault_sys(enum pg_fault fault) {
-  if (fault == PG_REFUSED) return EPERM;
+  if (fault == PG_REFUSED || fault == PG_KEPT) return EPERM;
   switch (pg_fault_status(fault)) {
   case ST_OK: return 0;
   case ST_UNAVAILABLE: return EHOSTUNREACH;

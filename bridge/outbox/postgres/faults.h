@@ -22,6 +22,7 @@ enum pg_fault {
   PG_TWICE,        /* such a row is there already */
   PG_BAD_DATA,     /* what was sent is no value of its type */
   PG_REFUSED,      /* a trigger or a constraint of the database refuses it */
+  PG_KEPT,         /* a row that was to go stays without a word (settle.c divides by zero then) */
   PG_DAMAGED,      /* a table or index is corrupt */
   PG_OTHER
 };
