@@ -80,6 +80,8 @@
   X("relay", "kafka_back", "info", "A broker answers again")                                       \
   X("relay", "kafka_unavailable", "error",                                                         \
     "Brokers answer and take no records; everything stays pending")                                \
+  X("relay", "events_gone", "warning",                                                             \
+    "Rows taken up are gone from the database: nothing is published of them")                      \
   X("relay", "producer_renewed", "warning",                                                        \
     "A transaction was given up; a new producer asks the ledger")                                  \
   X("relay", "producer_lost", "error", "librdkafka gave up its producer; a new one is made")       \

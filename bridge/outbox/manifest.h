@@ -27,6 +27,7 @@ struct manifest_entry {
   struct entry_ref ref;
   struct span id, topic, key;
   bool event_time; /* its record carries the event's own time: no search by time finds it */
+  bool missing;    /* told by manifest_write: it is not in the outbox any more */
   bool duplicate;  /* shares the id of another entry of the batch: settled with it, not published;
                       its key is left out */
 };
@@ -49,7 +50,9 @@ struct manifest_name {
 
 /* Written, durably, to be settled or forgotten. number, before, entries (pending ones
  * only) and count are given, digest is filled. nonce: of this run and try. ST_TOO_LARGE beyond
- * MANIFEST_MOST: fit tells how many of the entries fill it. On any error none counts as written (it
+ * MANIFEST_MOST: fit tells how many of the entries fill it. ST_NOT_FOUND, with entries marked
+ * missing: an outbox that may lose what it has shown (the server of a database that crashed) has
+ * lost these, so the list is not written. On any error none counts as written (it
  * may be there: same number, digest, content). Want of space does not stop it while the store has
  * some in reserve. */
 MUST_CHECK enum status manifest_write(struct store *s, struct manifest *m, const char *nonce,

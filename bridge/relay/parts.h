@@ -64,6 +64,7 @@ struct item {
   bool keyless;             /* its key is its id, for want of the fields */
   bool key_held;            /* it was given back behind an earlier event of its key */
   bool alone;               /* handed over with nothing else in flight: a refusal is its own */
+  bool missing;             /* it is not in the outbox any more, as writing the list has found */
   bool tried, settled;      /* F: it went to the store with others, and that worked: how */
   uint8_t how;              /* enum settled */
 };

@@ -87,6 +87,7 @@ inline commit(d) {
   :: x < ENTRIES && BIT(events[d], x) ->
      committed[x]++;
      HOLDS(committed[x] == 1, I2_committed_twice);
+     HOLDS(FAILOVERS || !GONE_FOR_GOOD(x), I5_phantom); /* a standby may lag behind the list itself */
      x++
   :: x < ENTRIES && !BIT(events[d], x) -> x++
   :: else -> break
@@ -271,7 +272,22 @@ end_idle:
     fi
   };
   MAY_DIE;
-  /* The manifest, flushed: and with it each row that it names. */
+  /* The manifest, flushed: and with it each row that it names. What was read before the server crashed, or went back, is looked
+   * for again, as long as the last batch that was settled still is. */
+  atomic {
+    if
+    :: CUT && MINE && (last == 0 || BIT(now.settled, last)) ->
+#ifndef ROWS_NOT_LOOKED_AT
+       batch = batch & now.there;
+#endif
+       mine = server
+    :: else
+    fi;
+    if
+    :: batch == 0 -> goto loop
+    :: else
+    fi
+  };
   atomic {
     if
     :: CUT -> goto connected

@@ -14,6 +14,28 @@ static enum status write_batch(struct fixture *f, struct manifest_name name) {
   return S->batch_write(f->p, &b, &f->err);
 }
 
+/* Its rows, read before a crash of the server that took the second of them. */
+CASE(a_list_is_written_only_of_rows_that_are_there) {
+  struct fixture *f = *state;
+  struct db_named rows[] = {{.seq = put(f, "a"), .id = SPAN("a")},
+                            {.seq = put(f, "b"), .id = SPAN("b")},
+                            {.seq = put(f, "c"), .id = {0}}};
+  struct manifest_name name = name_of(1, '1');
+  struct db_batch b = {.number = 1, .nonce = SPAN("n"), .entries = SPAN("x"), .rows = rows};
+  memcpy(b.digest, name.digest, sizeof b.digest);
+  b.row_count = 3;
+  OK(S->claim(f->p, &f->err));
+  super(f, "UPDATE $s.outbox SET id = 'another' WHERE id = 'b'");
+  assert_int_equal(S->batch_write(f->p, &b, &f->err), ST_NOT_FOUND);
+  assert_non_null(strstr(f->err.text, "1 rows that were read are not there any more"));
+  assert_true(!rows[0].missing && rows[1].missing && !rows[2].missing);
+  assert_int_equal(S->batch_settle(f->p, 1, name.digest, &f->err), ST_NOT_FOUND);
+  rows[1] = rows[2];
+  b.row_count = 2;
+  OK(S->batch_write(f->p, &b, &f->err));
+  OK(S->batch_settle(f->p, 1, name.digest, &f->err));
+}
+
 CASE(an_outbox_has_the_first_id_that_it_was_given) {
   struct fixture *f = *state;
   struct db_identity who;

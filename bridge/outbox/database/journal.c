@@ -131,6 +131,31 @@ static enum status make_digest(uint64_t number, const char *before, struct span 
   return st;
 }
 
+/* The rows that are to be published; a twin is settled with one of them, there or not. */
+static enum status name_rows(const struct manifest *m, struct db_batch *b, struct error *err) {
+  b->rows = malloc((m->count + 1) * sizeof *b->rows);
+  if (!b->rows) return error_set(err, ST_NO_MEMORY, "no memory for the rows of a batch");
+  for (size_t i = 0; i < m->count; i++) {
+    struct row_name name;
+    if (m->entries[i].duplicate || !row_name_read(m->entries[i].ref.token, &name)) continue;
+    b->rows[b->row_count++] = (struct db_named){
+        .seq = name.seq, .id = name.digest ? (struct span){0} : name.id, .entry = i};
+  }
+  return ST_OK;
+}
+
+/* They wait no longer, and whoever took them up is told. */
+static void tell_missing(struct db *d, struct manifest *m, const struct db_batch *b) {
+  mutex_lock(&d->lock);
+  for (size_t i = 0; i < b->row_count; i++) {
+    if (!b->rows[i].missing) continue;
+    m->entries[b->rows[i].entry].missing = true;
+    d->vanished++;
+    if (d->listed && d->pending) d->pending--;
+  }
+  mutex_unlock(&d->lock);
+}
+
 enum status db_batch_write(void *impl, struct manifest *m, const char *nonce, struct error *err) {
   struct db *d = impl;
   struct buffer entries = {0};
@@ -140,8 +165,11 @@ enum status db_batch_write(void *impl, struct manifest *m, const char *nonce, st
   if (st == ST_OK) st = make_digest(m->number, m->before, b.nonce, b.entries, m->digest, err);
   memcpy(b.digest, m->digest, sizeof b.digest);
   memcpy(b.before, m->before, sizeof b.before);
+  if (st == ST_OK) st = name_rows(m, &b, err);
   if (st == ST_OK) st = db_still(d, err);
   if (st == ST_OK) st = DB_TIMED(d, STEP_LIST, SIDE_WRITING, batch_write(d->impl, &b, err));
+  if (st == ST_NOT_FOUND) tell_missing(d, m, &b);
+  free(b.rows);
   buffer_release(&entries);
   return st;
 }

@@ -146,12 +146,22 @@ struct db_letter { /* a dead letter that is to be replayed or purged */
 
 /* ---- the journal ---- */
 
+/* A row that a batch names: seq and id, or seq alone where id.ptr is NULL. */
+struct db_named {
+  int64_t seq;
+  struct span id;
+  size_t entry; /* the caller's number for it */
+  bool missing; /* told by batch_write */
+};
+
 struct db_batch {
   uint64_t number;
   char digest[MANIFEST_DIGEST], before[MANIFEST_DIGEST]; /* number and digest name it */
   bool settled;
   int64_t made_us;            /* by the database's clock, when it was written */
   struct span nonce, entries; /* entries: bytes, at most MANIFEST_MAX; this room's form */
+  struct db_named *rows;      /* to be written alone: those that are to be published */
+  size_t row_count;
 };
 
 /* ---- who it is ---- */
@@ -209,7 +219,10 @@ struct db_steps {
   enum status (*renew_id)(void *impl, const char *id, struct error *err);
 
   /* (owner, durable) The batch, unsettled; made_us is the database's. Written twice (same number
-   * and digest): once. */
+   * and digest): once. Of a kind whose server may lose what it has shown (its crash takes commits
+   * that did not wait for the disk): only while each of its rows is there in that moment, so that
+   * with the list they are on the disk. ST_NOT_FOUND: those marked missing are not; nothing is
+   * written. */
   enum status (*batch_write)(void *impl, const struct db_batch *b, struct error *err);
   /* (owner) ST_NOT_FOUND: there is none of that number and digest. ST_OK too where it is settled
    * already. */

@@ -14,22 +14,71 @@ static void add_name(struct pg_args *args, uint64_t number, const char *digest) 
   pg_add_text(args, span_of(digest));
 }
 
+/* The rows are looked at one by one, by their key: whatever the table's figures say, it is never
+ * read as a whole. What this commit makes durable has each of them with it, since it came later. */
+static const char written[] =
+    "WITH " MINE_DURABLE ", lost AS MATERIALIZED (SELECT c.n FROM ROWS FROM (^unnest($7), "
+    "^unnest($8)) WITH ORDINALITY AS c (seq, id, n) WHERE (SELECT true FROM @outbox o WHERE "
+    "o.seq {=} c.seq AND (c.id IS NULL OR o.id {=} c.id)) IS NULL), "
+    "written AS (INSERT INTO @batch (lane, n, digest, before, nonce, entries) "
+    "SELECT 0, $2, $3, $4, $5, $6 FROM mine WHERE NOT EXISTS (SELECT FROM lost) "
+    "ON CONFLICT (lane, n, digest) DO NOTHING) "
+    "SELECT " COUNT_MINE ", lost.n FROM (VALUES (1)) AS one (row) LEFT JOIN lost ON true";
+
+static enum status tell_missing(const struct pg_result *r, const struct db_batch *b,
+                                struct error *err) {
+  size_t count = 0;
+  for (int i = 0; i < pg_rows(r); i++) {
+    if (pg_is_null(r, i, 1)) continue;
+    b->rows[pg_number(r, i, 1) - 1].missing = true;
+    count++;
+  }
+  if (!count) return ST_OK;
+  return error_set(err, ST_NOT_FOUND,
+                   "%zu rows that were read are not there any more: the server lost them with a "
+                   "crash, or somebody deleted them",
+                   count);
+}
+
+/* The rows of a batch, as arrays that the statement takes. */
+struct named {
+  int64_t *seqs;
+  struct span *ids;
+  struct buffer kept[2];
+};
+
+static enum status add_rows(struct pg_args *args, const struct db_batch *b, struct named *n,
+                            struct error *err) {
+  n->seqs = calloc(b->row_count + 1, sizeof *n->seqs);
+  n->ids = calloc(b->row_count + 1, sizeof *n->ids);
+  if (!n->seqs || !n->ids) return error_set(err, ST_NO_MEMORY, "no memory for the rows of a batch");
+  for (size_t i = 0; i < b->row_count; i++) n->seqs[i] = b->rows[i].seq, n->ids[i] = b->rows[i].id;
+  pg_add_numbers(args, &n->kept[0], n->seqs, b->row_count);
+  pg_add_texts(args, &n->kept[1], n->ids, b->row_count);
+  enum status st = buffer_status(&n->kept[0], err);
+  return st == ST_OK ? buffer_status(&n->kept[1], err) : st;
+}
+
+static void release_rows(struct named *n) {
+  for (size_t i = 0; i < 2; i++) buffer_release(&n->kept[i]);
+  free(n->seqs);
+  free(n->ids);
+}
+
 enum status pg_batch_write(void *impl, const struct db_batch *b, struct error *err) {
   struct postgres *p = impl;
   struct pg_args args = pg_owner_args(p);
-  struct pg_answer a;
+  struct pg_answer a = {0};
+  struct named named = {0};
   add_name(&args, b->number, b->digest);
   pg_add_text(&args, span_of(b->before));
   pg_add_bytes(&args, b->nonce.ptr ? b->nonce : SPAN(""));
   pg_add_bytes(&args, b->entries.ptr ? b->entries : SPAN(""));
-  enum status st = pg_owner_step(
-      p,
-      "WITH " MINE_DURABLE ", "
-      "written AS (INSERT INTO @batch (lane, n, digest, before, nonce, entries) "
-      "SELECT 0, $2, $3, $4, $5, $6 FROM mine ON CONFLICT (lane, n, digest) DO NOTHING) "
-      "SELECT " COUNT_MINE,
-      &args, true, &a, err);
-  if (st == ST_OK) pg_answer_release(&a);
+  enum status st = add_rows(&args, b, &named, err);
+  if (st == ST_OK) st = pg_owner_step(p, written, &args, true, &a, err);
+  if (st == ST_OK) st = tell_missing(a.rows, b, err);
+  pg_answer_release(&a);
+  release_rows(&named);
   return st;
 }
 

@@ -17,6 +17,7 @@ enum attempt {
   ATTEMPT_FAULTY, /* aborted: item->fault says who is to blame */
   ATTEMPT_DENIED, /* aborted: no right to one of its topics */
   ATTEMPT_CUT,    /* not begun: its manifest would be too large, so it is to go in parts */
+  ATTEMPT_GONE,   /* not begun: some of them are not in the outbox any more, and marked so */
   ATTEMPT_AGAIN,  /* not committed, nobody to blame */
   ATTEMPT_STOP
 };
@@ -78,11 +79,22 @@ static size_t whole_items(const struct manifest_entry *list, size_t fit) {
   return n;
 }
 
+/* Those whose entry is missing: marked. */
+static size_t mark_missing(struct item **items, size_t count, const struct manifest_entry *list) {
+  size_t n = 0;
+  for (size_t i = 0; i < count; i++, list++) {
+    while (list->duplicate) list++;
+    items[i]->missing = list->missing;
+    n += list->missing;
+  }
+  return n;
+}
+
 /* One try. ST_TOO_LARGE: *part of the items fit. The twins of a single one that do not fit are left
  * out, as those that come while it is with Kafka are: they are settled with it, but a crash before
- * that makes them look like new ones. */
+ * that makes them look like new ones. *gone: so many of the items are missing. */
 static enum status try_manifest(struct publishing *p, struct item **items, size_t count,
-                                size_t *part, struct error *err) {
+                                size_t *part, size_t *gone, struct error *err) {
   size_t total = 0, fit = 0;
   struct manifest_entry *list = list_entries(p->relay, items, count, &total);
   if (!list) return error_set(err, ST_NO_MEMORY, "out of memory for a manifest");
@@ -90,17 +102,26 @@ static enum status try_manifest(struct publishing *p, struct item **items, size_
   if (st == ST_TOO_LARGE && count == 1) st = ledger_write(p, list, fit, &fit, err);
   if (st == ST_TOO_LARGE) *part = whole_items(list, fit);
   if (st == ST_TOO_LARGE && !*part) *part = 1;
+  *gone = st == ST_NOT_FOUND ? mark_missing(items, count, list) : 0;
   free(list);
   return st;
 }
 
-/* ATTEMPT_COMMITTED: it is written. ATTEMPT_CUT: *part of the items would fit. */
+/* ATTEMPT_COMMITTED: it is written. ATTEMPT_CUT: *part of the items would fit. ATTEMPT_GONE: some
+ * are not there. */
 static enum attempt write_manifest(struct publishing *p, struct item **items, size_t count,
                                    size_t *part) {
   struct relay *r = p->relay;
   struct error err = {0};
   enum status st;
-  while ((st = try_manifest(p, items, count, part, &err)) != ST_OK && st != ST_TOO_LARGE) {
+  size_t gone;
+  while ((st = try_manifest(p, items, count, part, &gone, &err)) != ST_OK && st != ST_TOO_LARGE) {
+    if (gone) {
+      log_write(r->parts.log, LOG_WARNING, "relay", "events_gone",
+                FIELDS(F_INT("events", (int64_t)gone), F_TEXT("error", err.text)),
+                "Events that were taken up are gone from the outbox; nothing is published of them");
+      break;
+    }
     if (st == ST_BUSY) { /* it is another's: no disk is to blame, and nothing is waited for */
       relay_fail(r, ST_BUSY, err.text);
       return ATTEMPT_STOP;
@@ -109,7 +130,7 @@ static enum attempt write_manifest(struct publishing *p, struct item **items, si
     if (!renew_pause(r, RENEW_DISK_MS)) return ATTEMPT_STOP;
   }
   disk_works(r, DISK_WRITING);
-  return st == ST_OK ? ATTEMPT_COMMITTED : ATTEMPT_CUT;
+  return st == ST_OK ? ATTEMPT_COMMITTED : st == ST_TOO_LARGE ? ATTEMPT_CUT : ATTEMPT_GONE;
 }
 
 /* ---- one transaction ---- */
@@ -303,6 +324,23 @@ static size_t filter(struct publishing *p, struct item **items, size_t count) {
   return kept;
 }
 
+/* The others stay, in their order. What is out of hand is not found again, since it is not there; a
+ * twin of it may be. */
+static size_t leave_out_gone(struct publishing *p, struct item **items, size_t count) {
+  size_t kept = 0, twins = 0;
+  mutex_lock(&p->relay->lock);
+  for (size_t i = 0; i < count; i++) twins += items[i]->missing && items[i]->twins;
+  mutex_unlock(&p->relay->lock);
+  for (size_t i = 0; i < count; i++)
+    if (items[i]->missing)
+      give_back(p, items[i]);
+    else
+      items[kept++] = items[i];
+  BUG_ON(kept == count);
+  if (twins) store_rescan_settled(p->relay->parts.store);
+  return kept;
+}
+
 static void committed(struct publishing *p, struct item **items, size_t count,
                       struct manifest_name *name) {
   static const struct delivery acknowledged = {.fault = KAFKA_OK, .text = ""};
@@ -380,6 +418,10 @@ static bool send_range(struct publishing *p, struct item **items, size_t count) 
     }
     probes_undone(p);
     if (how == ATTEMPT_FAULTY && p->smaller) continue;
+    if (how == ATTEMPT_GONE) {
+      count = leave_out_gone(p, items, count);
+      continue;
+    }
     if (how == ATTEMPT_FAULTY) count = culprits_take_out(p, items, count, &middle);
     if (how == ATTEMPT_DENIED && (middle = culprits_part_topics(items, count)) == count) {
       culprits_deny(p, items, count);
