@@ -286,6 +286,22 @@ CASE(a_list_is_on_the_disk_whatever_the_role_is_set_to) {
   assert_true(held >= 15); /* of 19: the server's own processes write now and then */
 }
 
+/* Else the batch is marked later, and a crash in between leaves the mark and brings the rows back.
+ */
+CASE(what_is_settled_without_its_batch_is_on_the_disk_whatever_the_role_is_set_to) {
+  struct fixture *f = *state;
+  int64_t held = 0;
+  bool closed;
+  OK(S->claim(f->p, &f->err));
+  for (int i = 0; i < 20; i++) {
+    struct db_change one = change(i % 2 ? DB_DONE : DB_LATE, put(f, "x"), "x");
+    OK(S->settle(f->p, &one, 1, NULL, &closed, &f->err));
+    assert_int_equal(one.found, DB_WAS_PENDING);
+    held += super(f, "SELECT (pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn())::int");
+  }
+  assert_true(held >= 16); /* of 20: likewise */
+}
+
 CASE(pages_keep_to_rows_and_bytes) {
   struct fixture *f = *state;
   super(f, "INSERT INTO $s.outbox (id, name, key, payload) SELECT 'id-' || g, 'a.b', 'k', "

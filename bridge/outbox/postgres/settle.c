@@ -23,9 +23,12 @@ static void fill(struct columns *c, const struct db_change *list, size_t count) 
 
 /* $1 token, $2 and $3 the batch, $4 and $5 seqs and ids. Only what comes with a batch goes without
  * a flush: the flush of the next batch's list is the next anybody waits for. */
-#define MINE_UNHURRIED                                                                             \
-  "mine AS MATERIALIZED (SELECT ^set_config('synchronous_commit', 'off', true) FROM @lane "        \
-  "WHERE lane {=} 0 AND token {=} $1~ FOR SHARE)"
+#define MINE_SAYING(what)                                                                          \
+  "mine AS MATERIALIZED (SELECT " what " FROM @lane WHERE lane {=} 0 AND token {=} $1~ FOR SHARE)"
+#define MINE_UNHURRIED MINE_SAYING("^set_config('synchronous_commit', 'off', true)")
+/* What goes without its batch's mark is on the disk before the mark is made: else a crash in
+ * between brings it back, and the mark says that it is gone (L10). */
+#define MINE_WAITS MINE_SAYING(ON_DISK)
 #define DONE                                                                                       \
   ", gone AS (DELETE FROM @outbox o USING ROWS FROM (^unnest($4), ^unnest($5)) AS c (seq, id) "    \
   "WHERE o.seq {=} c.seq AND o.id {=} c.id AND " HELD " RETURNING o.seq, o.id), "
@@ -73,14 +76,14 @@ static void fill(struct columns *c, const struct db_change *list, size_t count) 
 #define KEPT_DONE                                                                                  \
   KEPT("ROWS FROM (^unnest($4), ^unnest($5)) AS c (seq, id)", "", "^cardinality($4)")
 #define THESE "SELECT seq, id, 1 FROM gone) AS f (seq, id, found) ON true"
-static const char done[] = "WITH " MINE DONE KEPT_DONE MARK THESE;
+static const char done[] = "WITH " MINE_WAITS DONE KEPT_DONE MARK THESE;
 static const char done_and_closed[] = "WITH " MINE_UNHURRIED DONE KEPT_DONE MARK THESE;
 #define REST                                                                                       \
   "SELECT seq, id, 1 FROM gone UNION ALL SELECT seq, id, 2 FROM late "                             \
   "UNION ALL SELECT seq, id, 1 FROM tried) AS f (seq, id, found) ON true"
 #define OUT "c.fate {=} ANY (ARRAY[0, 1, 3]::^int8[])"
 #define KEPT_CHANGED KEPT("c", OUT " AND", "(SELECT ^count(*) FROM c WHERE " OUT ")")
-static const char changed[] = "WITH " MINE ", " CHANGES KEPT_CHANGED MARK REST;
+static const char changed[] = "WITH " MINE_WAITS ", " CHANGES KEPT_CHANGED MARK REST;
 static const char changed_for_good[] = "WITH " MINE_DURABLE ", " CHANGES KEPT_CHANGED MARK REST;
 
 static void add_all(struct pg_args *args, struct columns *c, size_t count) {
