@@ -127,6 +127,18 @@ CASE(what_is_wrong_is_told_without_the_password) {
   }
 }
 
+CASE(what_a_function_of_the_applications_meets_is_its_trigger_s_refusal) {
+  const char *in = "PL/pgSQL function public.audit() line 3 at SQL statement";
+  assert_int_equal(pg_fault_in(SPAN("42501"), in), PG_REFUSED);
+  assert_int_equal(pg_fault_in(SPAN("42P01"), in), PG_REFUSED);
+  assert_int_equal(pg_fault_in(SPAN("22012"), in), PG_REFUSED);
+  assert_int_equal(pg_fault_in(SPAN("45000"), in), PG_REFUSED);
+  assert_int_equal(pg_fault_in(SPAN("57014"), in), PG_REPEAT);
+  assert_int_equal(pg_fault_in(SPAN("53100"), in), PG_DISK_FULL);
+  assert_int_equal(pg_fault_in(SPAN("42501"), NULL), PG_NO_RIGHT);
+  assert_int_equal(pg_fault_in(SPAN("22P02"), "JSON data, line 1: {"), PG_BAD_DATA);
+}
+
 CASE(each_code_has_its_meaning) {
   const struct {
     const char *code;
@@ -148,7 +160,10 @@ CASE(each_code_has_its_meaning) {
               {"22P02", PG_BAD_DATA, ST_INVALID},
               {"23505", PG_TWICE, ST_IO},
               {"XX001", PG_DAMAGED, ST_IO},
-              {"0A000", PG_OTHER, ST_IO}};
+              {"0A000", PG_RULED, ST_INVALID},
+              {"22012", PG_KEPT, ST_INVALID},
+              {"P0004", PG_REFUSED, ST_INVALID},
+              {"58000", PG_OTHER, ST_IO}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     enum pg_fault fault = pg_fault_of(span_of(rows[i].code));
     if (fault != rows[i].fault) fail_msg("%s", rows[i].code);

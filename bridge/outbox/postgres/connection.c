@@ -112,8 +112,9 @@ static enum status cut_off(struct pg_connection *c, const char *text, struct err
 static enum status refused(struct pg_connection *c, const PGresult *r, struct error *err) {
   const char *code = PQresultErrorField(r, PG_DIAG_SQLSTATE);
   const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+  const char *context = PQresultErrorField(r, PG_DIAG_CONTEXT);
   bool cut = !code && PQstatus(c->pg) == CONNECTION_BAD;
-  enum pg_fault fault = code || cut ? pg_fault_of(span_of(code)) : PG_OTHER;
+  enum pg_fault fault = code || cut ? pg_fault_in(span_of(code), context) : PG_OTHER;
   if (fault == PG_KEPT) text = "a row that was to be deleted is still there";
   return fail(err, fault, text ? text : PQerrorMessage(c->pg));
 }

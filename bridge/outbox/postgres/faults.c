@@ -31,6 +31,7 @@ static const struct {
              {"3F000", PG_NOT_MIGRATED},
              {"23505", PG_TWICE},
              {"22012", PG_KEPT},
+             {"0A000", PG_RULED},
              {"22", PG_BAD_DATA},
              {"23001", PG_REFUSED},
              {"23503", PG_REFUSED},
@@ -45,6 +46,23 @@ enum pg_fault pg_fault_of(struct span code) {
   for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
     if (span_starts(code, codes[i].begins)) return codes[i].fault;
   return PG_OTHER;
+}
+
+enum pg_fault pg_fault_in(struct span code, const char *context) {
+  enum pg_fault fault = pg_fault_of(code);
+  switch (fault) {
+  case PG_NO_RIGHT:
+  case PG_NOT_MIGRATED:
+  case PG_TWICE:
+  case PG_BAD_DATA:
+  case PG_KEPT:
+  case PG_RULED:
+  case PG_OTHER:
+    return context && strstr(context, " function ") && !strstr(context, "inline_code_block")
+               ? PG_REFUSED
+               : fault;
+  default: return fault;
+  }
 }
 
 static const struct {
@@ -63,12 +81,14 @@ static const struct {
     [PG_OUT_OF_MEMORY] = {ST_UNAVAILABLE, ""},
     [PG_LOGIN] = {ST_DENIED, "see role and password of outbox.url, and pg_hba.conf of the server"},
     [PG_NO_DATABASE] = {ST_INVALID, "see the name of the database in outbox.url"},
-    [PG_NO_RIGHT] = {ST_DENIED, "run schemas/sql/postgres/roles.sql for that role"},
+    [PG_NO_RIGHT] = {ST_DENIED,
+                     "the owner of the tables runs schemas/sql/postgres/roles.sql for that role"},
     [PG_NOT_MIGRATED] = {ST_INVALID, "run busbridge outbox migrate as the owner of the tables"},
     [PG_TWICE] = {ST_IO, ""},
     [PG_BAD_DATA] = {ST_INVALID, ""},
     [PG_REFUSED] = {ST_INVALID, "see triggers and foreign keys of the application's on the outbox"},
     [PG_KEPT] = {ST_INVALID, "see triggers, rules and policies of the application's on the outbox"},
+    [PG_RULED] = {ST_INVALID, "drop the rules (DROP RULE) on the tables of the outbox"},
     [PG_DAMAGED] = {ST_IO, "restore the table, or REINDEX it; the server's log names it"},
     [PG_OTHER] = {ST_IO, ""}};
 _Static_assert(sizeof meanings / sizeof *meanings == PG_OTHER + 1, "a meaning for each fault");
@@ -79,6 +99,7 @@ enum status pg_fault_status(enum pg_fault fault) {
 
 int pg_fault_sys(enum pg_fault fault) {
   if (fault == PG_REFUSED || fault == PG_KEPT) return EPERM;
+  if (fault == PG_LOGIN) return EHOSTUNREACH; /* a password or a rule of the server may change */
   switch (pg_fault_status(fault)) {
   case ST_OK: return 0;
   case ST_UNAVAILABLE: return EHOSTUNREACH;

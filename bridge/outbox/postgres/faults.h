@@ -23,11 +23,15 @@ enum pg_fault {
   PG_BAD_DATA,     /* what was sent is no value of its type */
   PG_REFUSED,      /* a trigger or a constraint of the database refuses it */
   PG_KEPT,         /* a row that was to go stays without a word (settle.c divides by zero then) */
+  PG_RULED,        /* a rule stands in the way of what is sent */
   PG_DAMAGED,      /* a table or index is corrupt */
   PG_OTHER
 };
 /* code: five characters, or empty where the connection gave none: PG_AWAY. */
 enum pg_fault pg_fault_of(struct span code);
+/* The same of a refused statement. context: where it came from, as the server tells, or NULL. What
+ * a function of the application's meets is its trigger's refusal, not a fault of ours. */
+enum pg_fault pg_fault_in(struct span code, const char *context);
 enum status pg_fault_status(enum pg_fault fault);
 /* The nearest errno, never 0 of a fault: errors of the outbox are told from Kafka's by it. */
 int pg_fault_sys(enum pg_fault fault);

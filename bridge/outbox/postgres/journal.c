@@ -3,6 +3,8 @@
  * batch whole or not. */
 #include "bridge/outbox/postgres/postgres.h"
 
+#include <errno.h>
+
 void pg_witness(struct postgres *p, uint64_t number, const char *digest) {
   if (number < p->witness.number) return;
   p->witness = (struct manifest_name){.number = number};
@@ -22,8 +24,9 @@ static const char written[] =
     "o.seq {=} c.seq AND (c.id IS NULL OR o.id {=} c.id)) IS NULL), "
     "written AS (INSERT INTO @batch (lane, n, digest, before, nonce, entries) "
     "SELECT 0, $2, $3, $4, $5, $6 FROM mine WHERE NOT EXISTS (SELECT FROM lost) "
-    "ON CONFLICT (lane, n, digest) DO NOTHING) "
-    "SELECT " COUNT_MINE ", lost.n FROM (VALUES (1)) AS one (row) LEFT JOIN lost ON true";
+    "ON CONFLICT (lane, n, digest) DO NOTHING RETURNING 1) "
+    "SELECT " COUNT_MINE ", lost.n, EXISTS (SELECT FROM written) OR EXISTS (SELECT FROM @batch b "
+    "WHERE b.lane {=} 0 AND b.n {=} $2 AND b.digest {=} $3) FROM (VALUES (1)) AS one (row) LEFT JOIN lost ON true";
 
 static enum status tell_missing(const struct pg_result *r, const struct db_batch *b,
                                 struct error *err) {
@@ -65,6 +68,16 @@ static void release_rows(struct named *n) {
   free(n->ids);
 }
 
+/* A trigger swallowed it: nothing may be told to Kafka. */
+static enum status not_kept(const struct postgres *p, struct error *err) {
+  error_set(err, ST_IO,
+            "the table batch of the outbox %s does not keep what is written into it; drop the "
+            "triggers on it",
+            p->address.shown);
+  if (err) err->sys = EIO;
+  return ST_IO;
+}
+
 enum status pg_batch_write(void *impl, const struct db_batch *b, struct error *err) {
   struct postgres *p = impl;
   struct pg_args args = pg_owner_args(p);
@@ -77,6 +90,7 @@ enum status pg_batch_write(void *impl, const struct db_batch *b, struct error *e
   enum status st = add_rows(&args, b, &named, err);
   if (st == ST_OK) st = pg_owner_step(p, written, &args, true, &a, err);
   if (st == ST_OK) st = tell_missing(a.rows, b, err);
+  if (st == ST_OK && !pg_number(a.rows, 0, 2)) st = not_kept(p, err);
   pg_answer_release(&a);
   release_rows(&named);
   return st;
