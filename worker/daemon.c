@@ -24,6 +24,7 @@ struct life {
   struct log *log;
   struct service *service; /* NULL while it is a standby */
   struct standby standby;
+  struct service *away; /* who is asked while the server of the outbox does not answer */
   struct control *control;
   struct notify notify;
   int64_t tell_ms; /* when the service manager is told again how we are */
@@ -71,6 +72,19 @@ static void retire(struct life *l, struct service *answered) {
   service_close(answered, 0);
 }
 
+/* Whoever was asked until now is closed. */
+static void answer_by(struct life *l, struct service *answers, struct service *answered) {
+  control_serve(l->control, answers);
+  retire(l, answered);
+}
+
+static enum status open_away(struct life *l, const struct settings *settings, struct service **out,
+                             struct error *err) {
+  static const struct service_options options = {
+      .mode = SERVICE_INSPECT, .standby = true, .away = true, .clock = &clock_system};
+  return service_open(settings, l->log, &options, out, err);
+}
+
 static void fixed_of_standby(const struct settings *old, const struct settings *fresh,
                              struct buffer *out) {
   static const enum setting fixed[] = {SETTING_HTTP_LISTEN, SETTING_LOG_FORMAT, SETTING_STANDBY};
@@ -93,14 +107,26 @@ static enum status reload_standby(struct life *l, struct settings *fresh, struct
   if (st == ST_OK) st = standby_renew(&l->standby, fresh, &answered, err);
   if (st != ST_OK) return st;
   fixed_of_standby(l->settings, fresh, fixed);
-  control_serve(l->control, l->standby.answers);
-  retire(l, answered);
+  answer_by(l, l->standby.answers, answered);
+  return ST_OK;
+}
+
+/* One that has not found its outbox yet has begun nothing, too. */
+static enum status reload_away(struct life *l, struct settings *fresh, struct buffer *fixed,
+                               struct error *err) {
+  struct service *was = l->away;
+  enum status st = configure_standby(fresh, l->daemon->once, err);
+  if (st == ST_OK) st = open_away(l, fresh, &l->away, err);
+  if (st != ST_OK) return st;
+  fixed_of_standby(l->settings, fresh, fixed);
+  answer_by(l, l->away, was);
   return ST_OK;
 }
 
 static enum status take_over_settings(struct life *l, struct settings *fresh, struct buffer *fixed,
                                       struct error *err) {
   enum status st = control_check(fresh, err);
+  if (st == ST_OK && l->away) return reload_away(l, fresh, fixed, err);
   if (st == ST_OK && !l->service) return reload_standby(l, fresh, fixed, err);
   if (st != ST_OK) return st;
   settings_fixed_changes(l->settings, fresh, fixed);
@@ -164,6 +190,7 @@ static void take_signal(struct life *l, int sig) {
   control_drain(l->control);
   log_write(l->log, LOG_INFO, "worker", "stopping", FIELDS(F_INT("signal", sig)), "%s",
             l->service ? "Finishing what was handed to Kafka; a second signal leaves at once"
+            : l->away  ? "It ends; it had not found its outbox yet"
                        : "The standby ends; it had taken nothing over");
 }
 
@@ -214,14 +241,22 @@ static void tell_standby(struct life *l) {
   notify_ping(&l->notify, clock_mono_ms(&clock_system), true);
 }
 
+static enum status answer_standby(struct life *l, struct error *err) {
+  struct service *was = l->away;
+  if (!l->control)
+    return control_start(l->standby.answers, l->settings, NULL, l->log, &l->control, err);
+  l->away = NULL;
+  if (was) answer_by(l, l->standby.answers, was);
+  return ST_OK;
+}
+
 /* Until the outbox is ours, or a signal, after which there is no service. */
 static enum status stand_by(struct life *l, struct error *err) {
   struct standby *w = &l->standby;
   enum status st = standby_open(w, l->settings, l->log, err);
   while (st == ST_OK && !l->stop &&
          (st = standby_try(w, l->settings, &l->service, err)) == ST_BUSY) {
-    st =
-        l->control ? ST_OK : control_start(w->answers, l->settings, NULL, l->log, &l->control, err);
+    st = answer_standby(l, err);
     if (st != ST_OK) break;
     tell_standby(l);
     int sig = signals_wait(notify_sleep_ms(&l->notify, STANDBY_POLL_MS));
@@ -232,19 +267,65 @@ static enum status stand_by(struct life *l, struct error *err) {
   return st == ST_NOT_FOUND && *w->waits ? ST_BUSY : st; /* moved away meanwhile: as of a worker */
 }
 
-static enum status open_service(struct life *l, struct error *err) {
+static enum status try_service(struct life *l, struct error *err) {
   struct service_options options = {.mode = SERVICE_RELAY,
                                     .background = !l->daemon->once,
                                     .lock_wait_ms = LOCK_WAIT_MS,
                                     .clock = &clock_system};
-  if (setting_bool(l->settings, SETTING_STANDBY)) return stand_by(l, err);
-  return service_open(l->settings, l->log, &options, &l->service, err);
+  if (!setting_bool(l->settings, SETTING_STANDBY))
+    return service_open(l->settings, l->log, &options, &l->service, err);
+  standby_close(&l->standby);
+  return stand_by(l, err);
+}
+
+/* ---- an outbox whose server does not answer ---- */
+
+/* As with Kafka: whoever starts after us, or looks after us, is told that we are there. */
+static enum status tell_away(struct life *l, unsigned tries, const struct error *why,
+                             struct error *err) {
+  enum status st = l->away ? ST_OK : open_away(l, l->settings, &l->away, err);
+  if (st != ST_OK) return st;
+  service_waits(l->away, why);
+  if (!l->control) st = control_start(l->away, l->settings, NULL, l->log, &l->control, err);
+  if (tries == 1) notify_send(&l->notify, "READY=1");
+  notify_status(&l->notify, why->text);
+  log_write(l->log, LOG_WARNING, "worker", "outbox_away",
+            FIELDS(F_TEXT("error", why->text), F_INT("attempt", tries)),
+            "The outbox does not answer; it is asked again and again. Nothing is lost meanwhile");
+  return st;
+}
+
+/* False: a signal ends it. */
+static bool rest(struct life *l, int64_t rest_ms, const struct error *why) {
+  int64_t until_ms = clock_mono_ms(&clock_system) + rest_ms, left;
+  while (!l->stop && (left = until_ms - clock_mono_ms(&clock_system)) > 0) {
+    service_waits(l->away, why); /* it turns */
+    notify_ping(&l->notify, clock_mono_ms(&clock_system), true);
+    int sig = signals_wait(notify_sleep_ms(&l->notify, left < LOOP_MS ? (int)left : LOOP_MS));
+    if (sig) take_signal(l, sig);
+    control_tick(l->control);
+  }
+  return !l->stop;
+}
+
+/* A command or a job that is to end says so at once; a worker waits as it waits for Kafka. */
+static enum status open_service(struct life *l, struct error *err) {
+  static const struct backoff pause = {500, 15000, 1000};
+  enum status st = try_service(l, err);
+  for (unsigned tries = 1; st != ST_OK && !l->daemon->once && service_is_away(err); tries++) {
+    struct error why = *err;
+    *err = (struct error){0};
+    st = tell_away(l, tries, &why, err);
+    if (st != ST_OK || !rest(l, backoff_delay_ms(&pause, tries, &clock_system), &why)) break;
+    st = try_service(l, err);
+  }
+  return st;
 }
 
 /* Whoever asked the standby asks the relay now, at the same address. */
 static enum status open_control(struct life *l, struct error *err) {
   struct buffer path = {0};
-  struct service *answered = l->standby.answers;
+  struct service *answered = l->away ? l->away : l->standby.answers;
   enum status st;
   service_socket_path(l->service, &path);
   if (!l->control) {
@@ -252,7 +333,7 @@ static enum status open_control(struct life *l, struct error *err) {
   } else {
     control_serve(l->control, l->service);
     st = control_listen(l->control, buffer_z(&path), err);
-    l->standby.answers = NULL;
+    l->standby.answers = l->away = NULL;
     retire(l, answered);
   }
   buffer_release(&path);
@@ -276,6 +357,7 @@ static void stop(struct life *l) {
   service_drain(l->service, drain_ms);
   control_stop(l->control);
   standby_close(&l->standby);
+  service_close(l->away, 0);
   service_close(l->service, 0);
 }
 

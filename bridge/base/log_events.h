@@ -12,6 +12,8 @@
   X("worker", "started", "info", "It relays")                                                      \
   X("worker", "standby", "info",                                                                   \
     "Another worker holds the outbox: it waits; said again when that is another one")              \
+  X("worker", "outbox_away", "warning",                                                            \
+    "The outbox's server does not answer at the start: it is asked again")                         \
   X("worker", "took_over", "info",                                                                 \
     "The standby has the outbox now; duration_ms is how long it waited")                           \
   X("worker", "start_failed", "error", "It cannot begin: the message says why and what to do")     \

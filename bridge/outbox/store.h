@@ -73,9 +73,10 @@ struct store_config {
  * condition.h (but for its counts) may be asked; store_audit too. */
 
 struct store_options {
-  bool create; /* to change it: makes what is missing for that. False: only list, find; changes
-                * nothing, watches nothing
-                */
+  bool create;  /* to change it: makes what is missing for that. False: only list, find; changes
+                 * nothing, watches nothing
+                 */
+  bool patient; /* with create false: one whose server does not answer is as if empty */
   const struct clock *clock;
   struct log *log;                     /* may be NULL */
   const struct event_lifting *lifting; /* for event_read; NULL: nothing is lifted */
@@ -83,6 +84,9 @@ struct store_options {
 };
 
 struct store;
+/* Of an error of store_open or store_lock: its server does not answer, or does not let us in, or a
+ * lock is held there. It may be otherwise in a moment, and nothing else need be done. */
+bool store_is_away(const struct error *err);
 /* outbox.url chooses the kind: "SCHEME:ADDRESS". ST_INVALID: unknown kind, or what is there is no
  * outbox, or typed is, holds or is part of it; ST_UNSUPPORTED: one that has no second intake;
  * ST_NOT_FOUND, ST_DENIED, ST_NO_SPACE: err says what to do. */

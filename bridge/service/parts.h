@@ -32,9 +32,9 @@ struct survey_counts { /* health/pending_counts.c: what a look at the folders fo
 
 struct service {
   enum service_mode mode;
-  bool unanswered, standby, passing, background; /* as of service_options */
-  atomic_llong beat_ms;                          /* of a standby, like */
-  struct error waits;                            /* lock: why it does */
+  bool unanswered, standby, away, passing, background; /* as of service_options */
+  atomic_llong beat_ms;                                /* of a standby, like */
+  struct error waits;                                  /* lock: why it does */
   struct log *log;
   const struct clock *clock;
   const struct settings

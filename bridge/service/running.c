@@ -43,6 +43,10 @@ void service_waits(struct service *s, const struct error *why) {
   atomic_store(&s->beat_ms, clock_mono_ms(s->clock));
 }
 
+bool service_is_away(const struct error *err) {
+  return store_is_away(err);
+}
+
 bool service_stands_by(const struct service *s) {
   return s->standby;
 }

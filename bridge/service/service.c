@@ -25,6 +25,7 @@ static enum status open_outbox(struct service *s, struct error *err) {
       .flat_off = !lift,
       .generic_left = !strcmp(setting_text(s->settings, SETTING_OUTBOX_TYPED_GENERIC), "leave")};
   struct store_options options = {.create = s->mode != SERVICE_INSPECT,
+                                  .patient = s->away,
                                   .clock = s->clock,
                                   .log = s->log,
                                   .lifting = &s->lifting,
@@ -193,6 +194,7 @@ enum status service_meet(const struct settings *settings, struct log *log,
   s->mode = options->mode;
   s->unanswered = options->unanswered;
   s->standby = options->standby;
+  s->away = options->away;
   s->passing = options->passing;
   s->background = options->background;
   s->log = log;

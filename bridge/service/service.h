@@ -29,6 +29,7 @@ struct service_options {
                     */
   bool passing;    /* tests: an outbox that ends with this process will do */
   bool standby;    /* INSPECT: it answers for a worker that waits for the outbox */
+  bool away;       /* with standby: its server does not answer, which is what it waits for */
   const struct clock *clock;
 };
 /* ST_BUSY: the lock is held (err says by whom). ST_INVALID: a setting, a schema, a kafka.* key;
@@ -37,6 +38,8 @@ struct service_options {
 MUST_CHECK enum status service_open(const struct settings *settings, struct log *log,
                                     const struct service_options *options, struct service **out,
                                     struct error *err);
+/* Of an error of these: the server of the outbox does not answer; it is worth another try. */
+bool service_is_away(const struct error *err);
 /* The same in two steps, for who waits in between. Prepared is all that needs no lock: settings,
  * schemas, what librdkafka takes, the outbox met. Then nothing may be asked of it but to take it
  * and to close it. */
@@ -272,8 +275,9 @@ MUST_CHECK enum status service_prometheus(struct service *s, struct buffer *text
  * reached once in this life, the relay able to go on, not draining.
  * {"version":1,"ready":bool,"checks":[{"check":"settings|folders|lock|kafka|relay|draining|
  * standby","ok":bool,"text"}]}
- * *ready the same. A standby is ready while it waits: in the place of lock, kafka and relay stands
- * standby, which says who has the outbox. */
+ * *ready the same. One whose outbox's server does not answer at its start is not. A standby is
+ * ready while it waits: in the place of lock, kafka and relay stands standby, which says who has
+ * the outbox. */
 MUST_CHECK enum status service_ready(struct service *s, bool draining, bool *ready,
                                      struct buffer *json, struct error *err);
 /* Does the relay's loop turn? (GET /livez; true in other modes.) */

@@ -51,6 +51,7 @@ enum status db_open(const struct db_steps *steps, const char *address,
   enum status st = d->name ? steps->open(address, options, &d->impl, err)
                            : error_set(err, ST_NO_MEMORY, "no memory for the outbox");
   if (st == ST_OK) st = identify(d, err);
+  if (st != ST_OK && options->patient && store_is_away(err)) st = ST_OK;
   if (st != ST_OK) {
     db_close(d);
     return st;

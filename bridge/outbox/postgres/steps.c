@@ -66,6 +66,7 @@ static enum status pg_open(const char *address, const struct store_options *opti
   enum status st = pg_new(address, options->clock, &p, err);
   if (st != ST_OK) return st;
   st = pg_identify(p, &who, err);
+  if (options->patient && store_is_away(err)) st = ST_OK;
   if (st == ST_OK && options->create && !who.there)
     st = error_set(err, ST_NOT_FOUND,
                    "there are no tables of an outbox in schema %s of %s; run busbridge outbox init",

@@ -97,7 +97,7 @@ static void set_process(struct service *s) {
   struct rlimit files;
   /* the asking command's own is of no interest */
   if (s->mode != SERVICE_RELAY && !s->standby) return;
-  set_gauge(s, METRIC_STANDBY, NULL, s->standby);
+  set_gauge(s, METRIC_STANDBY, NULL, s->standby && !s->away);
   if (getrusage(RUSAGE_SELF, &used) == 0)
     set_gauge(s, METRIC_CPU, NULL, seconds(used.ru_utime) + seconds(used.ru_stime));
   if (getrlimit(RLIMIT_NOFILE, &files) == 0)

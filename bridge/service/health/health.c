@@ -93,6 +93,7 @@ static void gather_facts(struct service *s, struct relay_status *status, struct 
     f->owned = store_owner(s->store, &f->owner);
     f->unanswered = s->unanswered;
     f->standby = s->standby;
+    f->away = s->away;
     if (f->standby) service_waits_for(s, f->waits);
     if (!f->owned && !f->standby) take_refusal(s, f);
   }
@@ -326,8 +327,8 @@ static void write_keyless(struct service *s, struct buffer *json, bool *first) {
 static void write_standby(const struct facts *f, struct buffer *json, bool *first) {
   bool inner = true;
   json_write_key(json, first, "standby");
-  buffer_add_z(json, f->standby ? "{" : "null");
-  if (!f->standby) return;
+  buffer_add_z(json, f->standby && !f->away ? "{" : "null");
+  if (!f->standby || f->away) return;
   member_bool(json, &inner, "owned", f->owned);
   member_int(json, &inner, "pid", f->owned ? f->owner.pid : 0);
   member_text_or_null(json, &inner, "host", span_of(f->owned ? f->owner.host : ""));

@@ -189,7 +189,12 @@ static void rule_owner(const struct facts *f, const struct limits *l, struct jud
 
 static void rule_standby(const struct facts *f, const struct limits *l, struct judgement *j) {
   (void)l;
-  if (f->standby) say_state(j, HEALTH_OK, "", "This worker is a standby: %s", f->waits);
+  if (f->away)
+    say_state(j, HEALTH_CRITICAL,
+              "See why the database does not answer; it is asked again and again",
+              "This worker waits for the database of its outbox: %s", f->waits);
+  else if (f->standby)
+    say_state(j, HEALTH_OK, "", "This worker is a standby: %s", f->waits);
   if (*f->standbys) say_state(j, HEALTH_OK, "", "%s for the outbox", f->standbys);
 }
 

@@ -37,6 +37,7 @@ struct facts {
   bool relay;    /* this process relays */
   bool owned;    /* else: somebody holds the lock: */
   struct store_owner owner;
+  bool away;                         /* its server does not answer, which is what is waited for */
   bool standby;                      /* this process waits for it: */
   char waits[400];                   /* for what */
   char standbys[STORE_STANDBY_TEXT]; /* who waits, in words; "": nobody known */

@@ -40,6 +40,12 @@ static void check_standby(struct service *s, struct readiness *r) {
   say_check(r, "standby", true, "%s", service_waits_for(s, what));
 }
 
+/* Whether there is an outbox at all nobody knows yet. */
+static void check_away(struct service *s, struct readiness *r) {
+  char what[SERVICE_WAITS_TEXT];
+  say_check(r, "lock", false, "the outbox does not answer yet: %s", service_waits_for(s, what));
+}
+
 static void check_lock(struct service *s, struct readiness *r) {
   struct error err = {0};
   bool ours = store_check(s->store, &err) == ST_OK;
@@ -78,7 +84,10 @@ enum status service_ready(struct service *s, bool draining, bool *ready, struct 
   say_check(&r, "settings", true, "the settings are valid");
   check_folders(s, &r);
   if (s->mode != SERVICE_INSPECT) check_lock(s, &r);
-  if (s->standby) check_standby(s, &r);
+  if (s->away)
+    check_away(s, &r);
+  else if (s->standby)
+    check_standby(s, &r);
   enum status st = s->relay ? check_relay(s, &r, err) : ST_OK;
   *ready = r.ready && st == ST_OK;
   buffer_printf(json, "{\"version\": 1, \"ready\": %s, \"checks\": [", *ready ? "true" : "false");
