@@ -217,6 +217,7 @@ class Postgres(Rows):
         owner = {"outbox.url": self.server.url("postgres", self.database)}
         dry = self.run_cli("outbox", "init", "--dry-run", expect=0, options=owner)
         self.assertIn('CREATE TABLE "busbridge".outbox', dry.stdout())
+        self.assertIn("let the owner of the database run this command once", self.run_cli("outbox", "init").stderr())
         self.refused("busbridge outbox init")
         self.assertNotEqual(self.run_cli("outbox", "migrate", options=owner).status, 0)
         self.run_cli("outbox", "init", expect=0, options=owner)

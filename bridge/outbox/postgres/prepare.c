@@ -58,6 +58,17 @@ static enum status read_version(struct postgres *pg, unsigned *was, struct error
   return st;
 }
 
+/* Who relays need not, and should not, own the tables. */
+static enum status who_has_to(const struct postgres *pg, enum status st, struct error *err) {
+  if (st != ST_DENIED || !err || err->cause != PG_NO_RIGHT) return st;
+  struct error was = *err;
+  return error_set(err, st,
+                   "%.*s: the role of outbox.url may not make the tables of %s; let the owner of "
+                   "the database run this command once (-X outbox.url=postgresql://OWNER@...), or "
+                   "what --dry-run prints, and then schemas/sql/postgres/roles.sql",
+                   (int)strcspn(was.text, ";"), was.text, pg->address.shown);
+}
+
 static enum status prepare_in(struct postgres *pg, struct store_preparation *p, struct error *err) {
   enum status st = read_version(pg, &p->was, err);
   if (st == ST_OK) st = db_judge_version(pg->address.shown, p, err);
@@ -66,7 +77,7 @@ static enum status prepare_in(struct postgres *pg, struct store_preparation *p, 
   write_steps(pg, p);
   st = buffer_status(&p->steps, err);
   if (st != ST_OK || p->dry_run || !p->steps.len) return st;
-  return pg_run_script(pg->sides[SIDE_WRITING], buffer_z(&p->steps), err);
+  return who_has_to(pg, pg_run_script(pg->sides[SIDE_WRITING], buffer_z(&p->steps), err), err);
 }
 
 enum status pg_prepare(const char *address, struct store_preparation *p, struct error *err) {

@@ -98,7 +98,7 @@ static void judge_server(const struct pg_result *r, struct examined *out) {
   if (version < VERSION_LEAST)
     doubt(out, "Upgrade the server: PostgreSQL 13 is the oldest that has all that is used");
   else if (version != 15 && version != 17)
-    buffer_add_z(&out->text, "; tested with 15 and 17");
+    doubt(out, "PostgreSQL 15 and 17 are tested, this one is not: try it before production");
   if (!pg_number(r, 0, 1)) {
     buffer_add_z(&out->text, "; autovacuum is off");
     doubt(out, "Set autovacuum to on: rows that are settled stay in the table until it has run");
