@@ -32,34 +32,35 @@ static void fill(struct columns *c, const struct db_change *list, size_t count) 
 #define DONE                                                                                       \
   ", gone AS (DELETE FROM @outbox o USING ROWS FROM (^unnest($4), ^unnest($5)) AS c (seq, id) "    \
   "WHERE o.seq {=} c.seq AND o.id {=} c.id AND " HELD " RETURNING o.seq, o.id), "
-#define CHANGES                                                                                     \
-  "c AS MATERIALIZED (SELECT * FROM ROWS FROM (^unnest($4), ^unnest($5), ^unnest($6), "             \
-  "^unnest($7), ^unnest($8), ^unnest($9), ^unnest($10), ^unnest($11), ^unnest($12), "               \
-  "^unnest($13)) AS t (seq, id, fate, attempts, code, failed, now, error, reason, topic)), "        \
-  "gone AS (DELETE FROM @outbox o USING c WHERE c.fate {=} ANY (ARRAY[0, 1, 3]::^int8[]) "          \
-  "AND o.seq {=} c.seq AND o.id {=} c.id AND " HELD " RETURNING o.*), "                             \
-  "late AS (DELETE FROM @dead d USING c WHERE c.fate {=} 1 AND d.seq {=} c.seq "                    \
-  "AND d.id {=} c.id AND NOT EXISTS (SELECT FROM @outbox o WHERE o.seq {=} c.seq "                  \
-  "AND o.id {=} c.id) AND " HELD " RETURNING d.seq, d.id), "                                        \
-  "noted AS (DELETE FROM @attempt a USING c WHERE c.fate {=} ANY (ARRAY[0, 1, 3]::^int8[]) "        \
-  "AND a.seq {=} c.seq AND a.id {=} c.id AND " HELD " RETURNING a.seq, a.id, a.first_failed_us), "  \
-  "dead AS (INSERT INTO @dead AS d (seq, id, name, key, payload, headers, created_at, "             \
-  "arrived_at, slot, reason, error, error_code, topic, attempts, first_failed_us, failed_us, "      \
-  "since_us) SELECT g.seq, g.id, g.name, g.key, g.payload, g.headers, g.created_at, "               \
-  "g.arrived_at, g.slot, c.reason, c.error, c.code, c.topic, c.attempts, "                          \
-  "COALESCE(n.first_failed_us, c.failed), c.failed, c.now FROM gone g JOIN c "                      \
-  "ON c.seq {=} g.seq AND c.id {=} g.id AND c.fate {=} 3 LEFT JOIN noted n "                        \
-  "ON n.seq {=} g.seq AND n.id {=} g.id ON CONFLICT (seq, id) DO UPDATE SET "                       \
-  "reason = EXCLUDED.reason, error = EXCLUDED.error, failed_us = EXCLUDED.failed_us RETURNING 1), " \
-  "tried AS (INSERT INTO @attempt AS a (seq, id, attempts, last_error, first_failed_us, "           \
-  "failed_us, since_us) SELECT c.seq, c.id, CASE WHEN c.fate {=} 2 THEN c.attempts ELSE 0 END, "    \
-  "CASE WHEN c.fate {=} 2 THEN c.error END, CASE WHEN c.fate {=} 2 THEN c.failed END, "             \
-  "CASE WHEN c.fate {=} 2 THEN c.failed END, c.now FROM c WHERE c.fate {=} ANY "                    \
-  "(ARRAY[2, 4]::^int8[]) AND EXISTS (SELECT FROM @outbox o WHERE o.seq {=} c.seq "                 \
-  "AND o.id {=} c.id) AND " HELD " ON CONFLICT (seq, id) DO UPDATE SET "                            \
-  "attempts = EXCLUDED.attempts, last_error = EXCLUDED.last_error, "                                \
-  "first_failed_us = CASE WHEN EXCLUDED.failed_us IS NULL THEN NULL "                               \
-  "ELSE COALESCE(a.first_failed_us, EXCLUDED.first_failed_us) END, "                                \
+#define CHANGES                                                                                    \
+  "c AS MATERIALIZED (SELECT * FROM ROWS FROM (^unnest($4), ^unnest($5), ^unnest($6), "            \
+  "^unnest($7), ^unnest($8), ^unnest($9), ^unnest($10), ^unnest($11), ^unnest($12), "              \
+  "^unnest($13)) AS t (seq, id, fate, attempts, code, failed, now, error, reason, topic)), "       \
+  "gone AS (DELETE FROM @outbox o USING c WHERE c.fate {=} ANY (ARRAY[0, 1, 3]::^int8[]) "         \
+  "AND o.seq {=} c.seq AND o.id {=} c.id AND " HELD " RETURNING o.*), "                            \
+  "late AS (DELETE FROM @dead d USING c WHERE c.fate {=} 1 AND d.seq {=} c.seq "                   \
+  "AND d.id {=} c.id AND NOT EXISTS (SELECT FROM @outbox o WHERE o.seq {=} c.seq "                 \
+  "AND o.id {=} c.id) AND " HELD " RETURNING d.seq, d.id), "                                       \
+  "noted AS (DELETE FROM @attempt a USING c WHERE c.fate {=} ANY (ARRAY[0, 1, 3]::^int8[]) "       \
+  "AND a.seq {=} c.seq AND a.id {=} c.id AND " HELD " RETURNING a.seq, a.id, a.first_failed_us), " \
+  "dead AS (INSERT INTO @dead AS d (seq, id, name, key, payload, headers, created_at, "            \
+  "arrived_at, slot, reason, error, error_code, topic, attempts, first_failed_us, failed_us, "     \
+  "since_us) SELECT g.seq, g.id, g.name, g.key, g.payload, g.headers, g.created_at, "              \
+  "g.arrived_at, g.slot, c.reason, c.error, c.code, c.topic, c.attempts, "                         \
+  "COALESCE(n.first_failed_us, c.failed), c.failed, c.now FROM gone g JOIN c "                     \
+  "ON c.seq {=} g.seq AND c.id {=} g.id AND c.fate {=} 3 LEFT JOIN noted n "                       \
+  "ON n.seq {=} g.seq AND n.id {=} g.id ON CONFLICT (seq, id) DO UPDATE SET "                      \
+  "reason = EXCLUDED.reason, error = EXCLUDED.error, failed_us = EXCLUDED.failed_us "              \
+  "RETURNING 1), "                                                                                 \
+  "tried AS (INSERT INTO @attempt AS a (seq, id, attempts, last_error, first_failed_us, "          \
+  "failed_us, since_us) SELECT c.seq, c.id, CASE WHEN c.fate {=} 2 THEN c.attempts ELSE 0 END, "   \
+  "CASE WHEN c.fate {=} 2 THEN c.error END, CASE WHEN c.fate {=} 2 THEN c.failed END, "            \
+  "CASE WHEN c.fate {=} 2 THEN c.failed END, c.now FROM c WHERE c.fate {=} ANY "                   \
+  "(ARRAY[2, 4]::^int8[]) AND EXISTS (SELECT FROM @outbox o WHERE o.seq {=} c.seq "                \
+  "AND o.id {=} c.id) AND " HELD " ON CONFLICT (seq, id) DO UPDATE SET "                           \
+  "attempts = EXCLUDED.attempts, last_error = EXCLUDED.last_error, "                               \
+  "first_failed_us = CASE WHEN EXCLUDED.failed_us IS NULL THEN NULL "                              \
+  "ELSE COALESCE(a.first_failed_us, EXCLUDED.first_failed_us) END, "                               \
   "failed_us = EXCLUDED.failed_us, since_us = EXCLUDED.since_us RETURNING a.seq, a.id), "
 /* A trigger, a rule or a policy may let a row stay without a word, and then it would be published
  * again; or be nowhere, if it is a dead letter: what was there, ours to take and is not gone, or
