@@ -26,7 +26,8 @@ static const char written[] =
     "SELECT 0, $2, $3, $4, $5, $6 FROM mine WHERE NOT EXISTS (SELECT FROM lost) "
     "ON CONFLICT (lane, n, digest) DO NOTHING RETURNING 1) "
     "SELECT " COUNT_MINE ", lost.n, EXISTS (SELECT FROM written) OR EXISTS (SELECT FROM @batch b "
-    "WHERE b.lane {=} 0 AND b.n {=} $2 AND b.digest {=} $3) FROM (VALUES (1)) AS one (row) LEFT JOIN lost ON true";
+    "WHERE b.lane {=} 0 AND b.n {=} $2 AND b.digest {=} $3) "
+    "FROM (VALUES (1)) AS one (row) LEFT JOIN lost ON true";
 
 static enum status tell_missing(const struct pg_result *r, const struct db_batch *b,
                                 struct error *err) {
