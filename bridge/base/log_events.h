@@ -94,6 +94,8 @@
   X("relay", "position_doubted", "warning",                                                        \
     "Kafka told an older position than before; it is asked again")                                 \
   X("relay", "position_lost", "warning", "Kafka holds no position any more; the topics are read")  \
+  X("relay", "outbox_went_back", "warning",                                                        \
+    "A database lost what it had said was durable; the topics decided")                            \
   X("relay", "position_restored", "warning", "The ledger begins anew behind what was found there") \
   X("relay", "ledger_found", "info",                                                               \
     "An outbox of 0.1.0 takes up the ledger whose manifest it holds")                              \

@@ -11,15 +11,16 @@
 #include "bridge/base/status.h"
 
 enum note {
-  NOTE_CLUSTER, /* id of the Kafka cluster that it belongs to */
-  NOTE_LEDGER,  /* see store_ledger */
-  NOTE_HOLDS,   /* dead letters that hold their keys: bridge/relay/held_keys/holds.h */
-  NOTE_ORDER,   /* topics and key rules of the last start: bridge/service/changes/order_rules.h */
-  NOTE_SCHEMAS, /* the schemas of the last start: bridge/service/changes/last_schemas.h */
-  NOTE_PAUSE,   /* see store_pause */
-  NOTE_IDS      /* ids of a schema registry: bridge/registry/ids.h */
+  NOTE_CLUSTER,  /* id of the Kafka cluster that it belongs to */
+  NOTE_LEDGER,   /* see store_ledger */
+  NOTE_HOLDS,    /* dead letters that hold their keys: bridge/relay/held_keys/holds.h */
+  NOTE_ORDER,    /* topics and key rules of the last start: bridge/service/changes/order_rules.h */
+  NOTE_SCHEMAS,  /* the schemas of the last start: bridge/service/changes/last_schemas.h */
+  NOTE_PAUSE,    /* see store_pause */
+  NOTE_IDS,      /* ids of a schema registry: bridge/registry/ids.h */
+  NOTE_WENT_BACK /* what the database had lost when it went back: see store_loss */
 };
-#define NOTES 7
+#define NOTES 8
 #define NOTE_MOST (64 * 1024 * 1024) /* bytes; a larger one is not read */
 
 const char *note_word(enum note note); /* by which a kind keeps it. Static */
@@ -58,5 +59,19 @@ MUST_CHECK enum status store_ledger_read(const struct store *s, struct store_led
                                          struct error *err);
 MUST_CHECK enum status store_ledger_write(struct store *s, const struct store_ledger *ledger,
                                           struct error *err);
+
+/* ---- what a database had lost when it went back last, and what became of it (loss.c) */
+struct store_loss {
+  int64_t at_us;
+  uint64_t batches;   /* lists of batches that it lost */
+  uint64_t published; /* of its entries so many were published already, and were settled */
+  uint64_t lost;      /* events that Kafka has and it lost */
+  struct span ids;    /* of these, one blank between; of many not all */
+};
+/* ids lie in text. ST_NOT_FOUND: it never did. ST_INVALID: damaged. */
+MUST_CHECK enum status store_loss_read(const struct store *s, struct store_loss *out,
+                                       struct buffer *text, struct error *err);
+MUST_CHECK enum status store_loss_write(struct store *s, const struct store_loss *loss,
+                                        struct error *err);
 
 #endif

@@ -112,6 +112,7 @@ struct store_traits {
   bool counts;       /* store_counts is exact and cheap without a reader too, whatever lies there */
   bool keeps_sent;   /* keep_sent is followed; else store_begin refuses it */
   bool at_path;      /* its address is the path of a place that is the outbox (store_path) */
+  bool goes_back;    /* it may lose what it said was durable: its server is one of several */
   bool lasts;        /* it is there when its process has ended */
   bool steps;        /* it takes steps in a database, whose times are told (condition.h) */
   size_t rows;       /* store_settle takes so many at once: 1 to STORE_ROWS */

@@ -21,7 +21,7 @@ MUST_CHECK enum status db_judge_version(const char *database, const struct store
                                         struct error *err);
 
 /* clang-format off */
-#define DATABASE_TRAITS {.steps = true, .rows = STORE_ROWS, .label = "row", .lasts = true, .watches = true, .order = ORDER_OF_COMING, .counts = false, .keeps_sent = false}
+#define DATABASE_TRAITS {.steps = true, .goes_back = true, .rows = STORE_ROWS, .label = "row", .lasts = true, .watches = true, .order = ORDER_OF_COMING, .counts = false, .keeps_sent = false}
 #define DATABASE_OPERATIONS(X) \
   X(close) X(id) X(lock) X(holder) X(owner) X(stand_by) X(standbys) X(check) X(renew_id) X(note_name) X(note_read) X(note_write) X(note_remove) \
   X(shelf_words) X(dead_words) X(whereabouts) X(hinders_one) X(remedy) X(vitals) X(left) X(space) X(writable) X(examine) \

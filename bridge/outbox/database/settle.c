@@ -123,7 +123,7 @@ static void add(struct chain *c, size_t i) {
 
 /* ---- what was done ---- */
 
-static void count_change(struct db *d, const struct db_change *change, bool held) {
+static void count_change(struct db *d, const struct db_change *change, bool held, bool late) {
   if (db_is_aside(d, change->seq)) { /* it does not count as pending any more */
     d->dead += d->listed && change->found == DB_WAS_PENDING && change->fate == DB_DEAD;
     return;
@@ -131,7 +131,10 @@ static void count_change(struct db *d, const struct db_change *change, bool held
   bool was = change->found == DB_WAS_PENDING;
   bool out = was && change->fate != DB_RETRY && change->fate != DB_AFRESH;
   bool vanished = change->found == DB_NOWHERE && held;
-  d->gone += out;
+  if (out && late && d->listed && d->first)
+    d->first--; /* it was published before we came: it did not lie there then */
+  else
+    d->gone += out;
   d->vanished += vanished;
   if (d->listed && (out || vanished) && d->pending) d->pending--;
   if (d->listed && out && change->fate == DB_DEAD) d->dead++;
@@ -174,7 +177,7 @@ static void apply_chain(struct chain *c, size_t from, size_t count) {
       row->how = SETTLED_VANISHED;
     else if (!row->late)
       row->how = SETTLED_GONE;
-    count_change(d, change, db_hand_of(d, change->seq));
+    count_change(d, change, db_hand_of(d, change->seq), row->late);
     db_hand_end(d, change->seq, change->fate == DB_RETRY);
   }
   mutex_unlock(&d->lock);

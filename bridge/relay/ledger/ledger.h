@@ -19,7 +19,8 @@
  *   position c, manifest c not        committed, its settling was cut short: settled again
  *   manifest c + 1 too                never committed: removed; its entries are pending and go again
  *   manifests, but no position        it expired, or the topic was made anew: the topics decide
- *   position c, its manifest missing  an old copy of the outbox, or a foreign one: refused
+ *   position c, its manifest missing  an old copy of the outbox, or a foreign one: refused; of a
+ *                                     database (traits.goes_back): it went back, the topics decide
  *   a manifest above c + 1            the position went back: refused
  *   a position with no digest         somebody else committed it (a reset of offsets): refused
  *   position c under another topic    ledger.topic was changed: settled by it, committed under the
@@ -89,5 +90,8 @@ enum status ledger_damaged(const struct relay *r, struct error *err);
 /* position_lost.c: manifests, but no position. */
 MUST_CHECK enum status ledger_lost(struct publishing *p, struct manifest_name *list, size_t count,
                                    struct error *err);
+/* went_back.c: a position whose manifest the database has lost. */
+MUST_CHECK enum status ledger_went_back(struct publishing *p, struct manifest_name *list,
+                                        size_t count, struct error *err);
 
 #endif

@@ -95,6 +95,7 @@ static enum status begin_case(struct publishing *p, const struct standing *s,
     st = ledger_begin_at(p, 0, err);
     break;
   case STANDING_LOST: st = ledger_lost(p, list, count, err); break;
+  case STANDING_WENT_BACK: st = ledger_went_back(p, list, count, err); break;
   case STANDING_HERE:
     say_found(r, s);
     st = ledger_settle_chain(p, list, count, err);

@@ -3,27 +3,19 @@
  * routing: what they hold of the manifests' ids is settled, the rest stays pending.
  * The publisher's thread; a crash leaves the manifests that were not settled yet, and the next
  * start decides them in the same way. */
-#include "bridge/kafka/topic_reader.h"
 #include "bridge/relay/ledger/ledger.h"
 #include "bridge/relay/ledger/settle_late.h"
-#include "bridge/relay/ledger/standing.h"
+#include "bridge/relay/ledger/topics_read.h"
 #include "bridge/relay/parts.h"
-
-enum { ANSWER_MS = 10000 };
-#define CLOCK_SKEW_MS (INT64_C(3600) * 1000) /* of producers and brokers */
 
 /* What the manifests say may have been published. */
 struct doubt {
   struct manifest *manifests;
   int64_t *written_ms; /* of each manifest: when it was */
   size_t count;
-  struct table ids;    /* id -> struct manifest_entry */
-  struct table seen;   /* ids that the topics hold */
-  struct table topics; /* names, terminated: of the manifests and of the routing */
-  struct table whole;  /* those of entries whose records carry the times of their events */
-  struct arena arena;  /* theirs */
-  int64_t from_ms;
-  bool incomplete; /* memory ran out while reading */
+  struct table ids;                /* id -> struct manifest_entry */
+  struct table seen;               /* ids that the topics hold */
+  struct topics_question question; /* topics of the manifests and of the routing */
 };
 
 static void doubt_release(struct doubt *d) {
@@ -32,21 +24,12 @@ static void doubt_release(struct doubt *d) {
   free(d->written_ms);
   table_release(&d->ids);
   table_release(&d->seen);
-  table_release(&d->topics);
-  table_release(&d->whole);
-  arena_release(&d->arena);
-}
-
-static enum status add_topic(struct doubt *d, struct span name, struct error *err) {
-  if (table_get(&d->topics, name)) return ST_OK;
-  char *kept = arena_copy(&d->arena, name);
-  if (!kept || table_put(&d->topics, span_of(kept), kept) == ST_NO_MEMORY)
-    return error_set(err, ST_NO_MEMORY, "out of memory");
-  return ST_OK;
+  topics_question_release(&d->question);
 }
 
 static int64_t note_time(struct doubt *d, int64_t written_ms) {
-  if (!d->from_ms || written_ms < d->from_ms) d->from_ms = written_ms;
+  int64_t *from_ms = &d->question.from_ms;
+  if (!*from_ms || written_ms < *from_ms) *from_ms = written_ms;
   return written_ms;
 }
 
@@ -65,16 +48,13 @@ static enum status gather_ids(struct relay *r, const struct manifest_name *list,
     for (size_t j = 0; st == ST_OK && j < m->count; j++) {
       if (table_put(&d->ids, m->entries[j].id, &m->entries[j]) == ST_NO_MEMORY)
         return error_set(err, ST_NO_MEMORY, "out of memory");
-      st = add_topic(d, m->entries[j].topic, err);
-      if (st == ST_OK && m->entries[j].event_time &&
-          table_put(&d->whole, m->entries[j].topic, d) == ST_NO_MEMORY)
-        return error_set(err, ST_NO_MEMORY, "out of memory");
+      st = topics_ask(&d->question, m->entries[j].topic, m->entries[j].event_time, err);
     }
     if (st != ST_OK) return st;
   }
   enum status st = ST_OK;
   for (unsigned i = 0; st == ST_OK && i < routing_topics(r->parts.routing); i++)
-    st = add_topic(d, span_of(routing_topic_name(r->parts.routing, i)), err);
+    st = topics_ask(&d->question, span_of(routing_topic_name(r->parts.routing, i)), false, err);
   return st;
 }
 
@@ -94,75 +74,15 @@ static bool may_be_of(const struct doubt *d, const struct manifest_entry *e,
   return m->timestamp_ms >= from_ms - (m->broker_time ? CLOCK_SKEW_MS : 0);
 }
 
-static void look_at(struct doubt *d, const struct message *m) {
+static enum status look_at(void *ctx, const struct message *m, struct error *err) {
+  struct doubt *d = ctx;
   for (size_t i = 0; i < m->header_count; i++) {
     if (strcmp(m->headers[i].name, "ce_id") != 0) continue;
     struct manifest_entry *entry = table_get(&d->ids, m->headers[i].value);
     if (entry && may_be_of(d, entry, m) && table_put(&d->seen, entry->id, entry) == ST_NO_MEMORY)
-      d->incomplete = true;
-  }
-}
-
-static enum status may_not_read(struct relay *r, const char *topic, struct error *err) {
-  struct buffer command = {0};
-  cluster_command(r->parts.kafka, "kafka-acls.sh", &command);
-  enum status st = error_set(
-      err, ST_INVALID,
-      "Kafka holds no position for this outbox any more, and the topic %s, which may hold what it "
-      "sent last, may not be read. Nothing was changed. Allow it: %s --add --allow-principal "
-      "User:NAME --operation Read --operation Describe --topic '%s'",
-      topic, buffer_z(&command), topic);
-  buffer_release(&command);
-  return st;
-}
-
-/* A topic that is missing holds nothing. */
-static enum status present_topics(struct publishing *p, const struct doubt *d, bool whole,
-                                  const char **topics, size_t *count, struct error *err) {
-  struct span key;
-  void *name;
-  for (size_t at = 0; table_each(&d->topics, &at, &key, &name);) {
-    enum topic_state state = TOPIC_UNCLEAR;
-    if ((table_get(&d->whole, key) != NULL) != whole) continue;
-    enum status st = cluster_topic(p->cluster, name, ANSWER_MS, &state, NULL, err);
-    if (st != ST_OK) return st;
-    if (state == TOPIC_FORBIDDEN) return may_not_read(p->relay, name, err);
-    if (state != TOPIC_MISSING) topics[(*count)++] = name;
+      return error_set(err, ST_NO_MEMORY, "out of memory");
   }
   return ST_OK;
-}
-
-/* whole: those in which no time tells where the batches begin, from their beginnings on; else the
- * others. */
-static enum status read_topics(struct publishing *p, struct doubt *d, bool whole,
-                               struct error *err) {
-  struct relay *r = p->relay;
-  size_t count = 0;
-  const char **topics = calloc(d->topics.count + 1, sizeof *topics);
-  struct topic_reader *reader = NULL;
-  if (!topics) return error_set(err, ST_NO_MEMORY, "out of memory");
-  enum status st = present_topics(p, d, whole, topics, &count, err);
-  int64_t from = d->from_ms > CLOCK_SKEW_MS ? d->from_ms - CLOCK_SKEW_MS : 0;
-  if (st != ST_OK || count == 0) {
-    free(topics);
-    return st;
-  }
-  st = topic_reader_open(r->parts.kafka, r->parts.log, topics, count, false, ANSWER_MS, &reader,
-                         err);
-  if (st == ST_OK && !whole) st = topic_reader_seek_time(reader, from, ANSWER_MS, err);
-  while (st == ST_OK) {
-    struct message m;
-    st = topic_reader_next(reader, ANSWER_MS, &m, err);
-    if (st == ST_OK) look_at(d, &m);
-    if (st == ST_OK && relay_must_end(r))
-      st = error_set(err, ST_UNAVAILABLE, "stopped while reading the topics");
-  }
-  topic_reader_close(reader);
-  free(topics);
-  if (st == ST_AGAIN)
-    return error_set(err, ST_UNAVAILABLE, "the topics could not be read to their end");
-  if (d->incomplete) return error_set(err, ST_NO_MEMORY, "out of memory");
-  return st == ST_END ? ST_OK : st;
 }
 
 static enum status settle_seen(struct relay *r, const struct doubt *d, size_t *gone,
@@ -192,8 +112,7 @@ enum status ledger_lost(struct publishing *p, struct manifest_name *list, size_t
   for (size_t i = 0; i < count; i++)
     if (list[i].number > highest) highest = list[i].number;
   enum status st = gather_ids(r, list, count, &d, err);
-  if (st == ST_OK && d.ids.count) st = read_topics(p, &d, false, err);
-  if (st == ST_OK && d.whole.count) st = read_topics(p, &d, true, err);
+  if (st == ST_OK && d.ids.count) st = topics_read(p, &d.question, look_at, &d, err);
   if (st == ST_OK && d.seen.count) st = settle_seen(r, &d, &gone, err);
   if (st == ST_OK) st = ledger_begin_at(p, highest + 1, err);
   for (size_t i = 0; st == ST_OK && i < count; i++) st = stuck_remove(r, &list[i], err);

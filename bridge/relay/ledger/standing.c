@@ -74,7 +74,7 @@ enum status standing_find(const struct kafka_config *config, struct log *log,
   struct store_ledger known;
   struct group_position *all = NULL;
   size_t positions = 0;
-  *out = (struct standing){.number = -1};
+  *out = (struct standing){.number = -1, .goes_back = store_traits(store)->goes_back};
   enum status st = store_ledger_read(store, &known, err);
   if (st != ST_OK && st != ST_NOT_FOUND) return st;
   out->remembered =
@@ -106,8 +106,21 @@ void standing_judge(struct standing *s, const struct manifest_name *list, size_t
     s->kind = STANDING_RESET;
   else if (s->highest > (uint64_t)s->number + 1)
     s->kind = STANDING_BACK;
+  else if (is_here(list, count, s->number, s->digest))
+    s->kind = STANDING_HERE;
   else
-    s->kind = is_here(list, count, s->number, s->digest) ? STANDING_HERE : STANDING_COPY;
+    s->kind = s->goes_back ? STANDING_WENT_BACK : STANDING_COPY;
+}
+
+/* The position's manifest is not here. */
+static void cause_missing(const struct standing *s, struct buffer *out) {
+  buffer_printf(out, "the ledger in Kafka stands at batch %" PRId64 " (topic %s), ", s->number,
+                s->topic);
+  buffer_add_z(out, s->kind == STANDING_COPY
+                        ? "whose manifest is not in this outbox: it was restored from an older "
+                          "backup, or is a copy of another"
+                        : "which the database of this outbox does not have: it went back (a "
+                          "standby was promoted, a backup restored), or it is a copy of another");
 }
 
 void standing_cause(const struct standing *s, struct buffer *out) {
@@ -144,12 +157,7 @@ void standing_cause(const struct standing *s, struct buffer *out) {
                   s->number, s->topic, s->highest);
     return;
   case STANDING_COPY:
-    buffer_printf(out,
-                  "the ledger in Kafka stands at batch %" PRId64
-                  " (topic %s), whose manifest is not in this outbox: it "
-                  "was restored from an older backup, or is a copy of another",
-                  s->number, s->topic);
-    return;
+  case STANDING_WENT_BACK: cause_missing(s, out); return;
   }
 }
 
@@ -158,6 +166,7 @@ void standing_next(const struct standing *s, const struct store *store, struct b
   case STANDING_NEW:
   case STANDING_HERE: return;
   case STANDING_LOST:
+  case STANDING_WENT_BACK:
     buffer_printf(out, "%s busbridge-worker: the topics decide what was published",
                   store_holder(store) ? "Restart" : "Start");
     return;

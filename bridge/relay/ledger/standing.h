@@ -18,12 +18,13 @@
 #include "bridge/outbox/store.h"
 
 enum standing_kind {
-  STANDING_NEW,   /* no position, and no manifest that names anything */
-  STANDING_HERE,  /* the position's manifest is here */
-  STANDING_LOST,  /* manifests, but no position: the topics decide */
-  STANDING_RESET, /* somebody else committed a position: it has no digest of ours */
-  STANDING_BACK,  /* manifests above the next one: the position went back */
-  STANDING_COPY   /* the position's manifest is not here */
+  STANDING_NEW,      /* no position, and no manifest that names anything */
+  STANDING_HERE,     /* the position's manifest is here */
+  STANDING_LOST,     /* manifests, but no position: the topics decide */
+  STANDING_RESET,    /* somebody else committed a position: it has no digest of ours */
+  STANDING_BACK,     /* manifests above the next one: the position went back */
+  STANDING_COPY,     /* the position's manifest is not here */
+  STANDING_WENT_BACK /* nor there in a database, which may have lost it (traits.goes_back) */
 };
 
 struct standing {
@@ -34,6 +35,7 @@ struct standing {
   char digest[40];
   uint64_t highest; /* number of the highest manifest */
   size_t manifests; /* how many name anything */
+  bool goes_back;   /* its kind may */
   bool remembered;  /* the outbox knew the topic; else it was found by looking */
 };
 

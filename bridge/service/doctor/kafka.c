@@ -109,6 +109,7 @@ static enum report_verdict verdict_of(const struct doctor *d, const struct stand
   case STANDING_NEW:
   case STANDING_HERE: break;
   case STANDING_LOST: return REPORT_WARNING;
+  case STANDING_WENT_BACK: return d->holder == 0 ? REPORT_WARNING : REPORT_OK;
   case STANDING_RESET:
   case STANDING_BACK:
   case STANDING_COPY:

@@ -53,11 +53,20 @@ static void add_counts(struct service *s, int64_t found, int64_t vanished) {
     series_add(metrics_series(s->metrics, METRIC_EVENTS, "none", "vanished"), (uint64_t)vanished);
 }
 
+/* In this run: what was counted before is of a history that is not there any more. */
+static bool went_back(struct service *s) {
+  struct store_loss loss;
+  struct buffer text = {0};
+  enum status st = store_loss_read(s->store, &loss, &text, NULL);
+  buffer_release(&text);
+  return st == ST_OK && loss.at_us >= s->account_synced.at_open.began_us;
+}
+
 /* The first whole listing of this run: what it found beyond what was known came meanwhile. */
 static void begin_account(struct service *s, uint64_t first) {
   struct account_synced *b = &s->account_synced;
   b->begun = true;
-  if (b->carried >= 0) {
+  if (b->carried >= 0 && !went_back(s)) {
     add_counts(s, (int64_t)first - b->carried, 0);
     return;
   }

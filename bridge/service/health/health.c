@@ -59,6 +59,19 @@ static void gather_typed(const struct service *s, struct facts *f) {
   if (f->typed_unread) snprintf(f->typed, sizeof f->typed, "%s", folder);
 }
 
+/* Told for a week. */
+static void gather_loss(struct service *s, struct facts *f) {
+  const int64_t week_us = INT64_C(7) * 24 * 3600 * 1000000;
+  struct buffer text = {0};
+  if (store_loss_read(s->store, &f->loss, &text, NULL) == ST_OK) {
+    struct span ids = text_cut(f->loss.ids, sizeof f->lost_ids - 1);
+    snprintf(f->lost_ids, sizeof f->lost_ids, "%.*s", SPAN_ARGS(ids));
+    f->went_back = f->now_us - f->loss.at_us < week_us;
+  }
+  f->loss.ids = (struct span){0};
+  buffer_release(&text);
+}
+
 static bool take_unread(void *ctx, const struct entry_info *info) {
   struct facts *f = ctx;
   if (!info->unread) return true;
@@ -109,6 +122,7 @@ static void gather_facts(struct service *s, struct relay_status *status, struct 
   f->left = store_left(s->store, f->now_us);
   gather_typed(s, f);
   gather_unread(s, f);
+  gather_loss(s, f);
   if (f->counts.aside && store_asides(s->store, 1, take_aside, f, NULL) != ST_OK)
     f->aside_next[0] = '\0';
 }

@@ -305,6 +305,19 @@ static void rule_aside(const struct facts *f, const struct limits *l, struct jud
               n, n == 1 ? "entry is" : "entries are", f->aside, n == 1 ? "" : ", ...");
 }
 
+static void rule_went_back(const struct facts *f, const struct limits *l, struct judgement *j) {
+  char when[TIME_TEXT];
+  (void)l;
+  if (!f->went_back || !f->loss.lost) return;
+  say_state(j, HEALTH_WARNING,
+            "See what these events say (busbridge tail --id ID), and mend the business data",
+            "the database went back by %" PRIu64 " batches at %s: %" PRIu64
+            " of its entries were published already and are settled; Kafka has %" PRIu64
+            " events that it lost: %s",
+            f->loss.batches, time_format(f->loss.at_us, when), f->loss.published, f->loss.lost,
+            f->lost_ids);
+}
+
 static void rule_left(const struct facts *f, const struct limits *l, struct judgement *j) {
   char number[COUNTED_TEXT];
   (void)l;
@@ -414,10 +427,10 @@ static void summarise(const struct facts *f, const struct limits *l, struct judg
 
 void judge(const struct facts *facts, const struct limits *limits, struct judgement *out) {
   static void (*const rules[])(const struct facts *, const struct limits *, struct judgement *) = {
-      rule_readable, rule_paused, rule_breakers, rule_heartbeat, rule_oldest,  rule_owner,
-      rule_standby,  rule_worker, rule_dead,     rule_failures,  rule_p95,     rule_disk,
-      rule_redis,    rule_files,  rule_typed,    rule_aside,     rule_schemas, rule_left,
-      rule_stuck,    rule_holds,  rule_unmoved,
+      rule_readable, rule_paused, rule_breakers, rule_heartbeat, rule_oldest,    rule_owner,
+      rule_standby,  rule_worker, rule_dead,     rule_failures,  rule_p95,       rule_disk,
+      rule_redis,    rule_files,  rule_typed,    rule_aside,     rule_went_back, rule_schemas,
+      rule_left,     rule_stuck,  rule_holds,    rule_unmoved,
   };
   out->state = HEALTH_OK;
   out->count = 0;

@@ -52,6 +52,9 @@ struct facts {
   struct keys_state keys;
   int64_t disk_free;                /* -1: not known */
   char aside[360], aside_next[160]; /* the first one that is set aside, and what to do */
+  bool went_back;                   /* the database did, within the last week */
+  struct store_loss loss;           /* then: what it lost; its ids are lost_ids */
+  char lost_ids[300];               /* the first of them */
   uint64_t unread_seen;
   char unread[300];      /* of what nobody may read the first, and whose it is; "" */
   uint64_t typed_unread; /* files of the typed bus that nothing reads */

@@ -177,11 +177,12 @@ static void judge_ledger(struct verify *v, struct look *l) {
   struct standing worse = l->before.number < 0 ? l->before : l->after;
   struct manifest_name *top = NULL;
   standing_judge(&worse, l->list, l->count);
-  if (worse.kind == STANDING_HERE || worse.kind == STANDING_COPY) top = find_top(l);
+  bool missing = worse.kind == STANDING_COPY || worse.kind == STANDING_WENT_BACK;
+  if (missing || worse.kind == STANDING_HERE) top = find_top(l);
   if (top)
     worse.kind = STANDING_HERE;
   else if (worse.kind == STANDING_HERE)
-    worse.kind = STANDING_COPY;
+    worse.kind = worse.goes_back ? STANDING_WENT_BACK : STANDING_COPY;
   if (worse.kind != STANDING_HERE)
     judge_standing(v, l, &worse);
   else if (follow_chain(v, l, top))

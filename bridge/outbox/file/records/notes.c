@@ -4,12 +4,12 @@
 #include "bridge/base/disk/durable.h"
 #include "bridge/outbox/file/site/state.h"
 
-_Static_assert(NOTES == NOTE_IDS + 1, "all are counted");
+_Static_assert(NOTES == NOTE_WENT_BACK + 1, "all are counted");
 static const char *const names[] = {
     [NOTE_CLUSTER] = ".busbridge/cluster", [NOTE_LEDGER] = ".busbridge/ledger",
     [NOTE_HOLDS] = ".busbridge/holds",     [NOTE_ORDER] = ".busbridge/order",
     [NOTE_SCHEMAS] = ".busbridge/schemas", [NOTE_PAUSE] = ".busbridge/paused",
-    [NOTE_IDS] = ".busbridge/ids"};
+    [NOTE_IDS] = ".busbridge/ids",         [NOTE_WENT_BACK] = ".busbridge/went-back"};
 _Static_assert(sizeof names / sizeof *names == NOTES, "a name for each note");
 
 const char *state_note_name(enum note note) {
