@@ -2,6 +2,7 @@
  * The caller's thread and librdkafka's, as handle.h says of each; a crash leaves nothing. */
 #include "bridge/kafka/handle.h"
 #include "bridge/base/text/words.h"
+#include "bridge/kafka/login/token.h"
 #include "bridge/kafka/options/options.h"
 
 #define PRODUCERS (HANDLE_PUBLISHER | HANDLE_TRIAL)
@@ -212,6 +213,12 @@ static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, v
               : rd_kafka_interceptor_add_on_response_received(rk, "busbridge", on_response, opaque);
 }
 
+/* A thread of librdkafka's that does nothing else. */
+static void on_token(rd_kafka_t *rk, const char *config, void *opaque) {
+  (void)config;
+  token_refresh(rk, "kafka." TOKEN_FILE, ((const struct handle *)opaque)->token_file);
+}
+
 /* ---- configuration ---- */
 
 /* Keys that rd_kafka_conf_dump leaves out: of topics, other names of the same thing, and such as
@@ -229,6 +236,7 @@ static const char *const more_keys[] = {
     "request.timeout.ms",
     "retries",
     "sasl.mechanism",
+    TOKEN_FILE,
     "sasl.password",
     "sasl.username",
     "ssl.ca.location",
@@ -281,6 +289,7 @@ static enum status set_rows(rd_kafka_conf_t *conf, const struct row *rows, size_
  * not: where one only settles what exactly_once left, no event is sent, and such a setting has
  * nothing to say. */
 static bool left_out(const struct kafka_config *config, enum handle_role role, const char *key) {
+  if (strcmp(key, TOKEN_FILE) == 0) return true; /* librdkafka does not know it */
   const struct rule *rule = option_rule(key);
   if (config->at_least_once && config->transactional_id && rule && rule->warned <= WARN_SENDING)
     return true;
@@ -352,6 +361,41 @@ static enum status set_all(rd_kafka_conf_t *conf, const struct kafka_config *con
   return st == ST_OK ? set_rows(conf, pinned, sizeof pinned / sizeof *pinned, role, err) : st;
 }
 
+static enum status copy_places(struct handle *h, const struct kafka_config *config,
+                               struct error *err) {
+  const char *file = options_text(config, TOKEN_FILE, TOKEN_FILE, NULL);
+  h->servers = strdup(kafka_servers(config));
+  if (file && h->role != HANDLE_TRIAL) h->token_file = strdup(file);
+  return h->servers && (h->token_file || !file || h->role == HANDLE_TRIAL)
+             ? ST_OK
+             : error_set(err, ST_NO_MEMORY, "out of memory");
+}
+
+static void set_callbacks(struct handle *h, rd_kafka_conf_t *conf, handle_report_fn report) {
+  rd_kafka_conf_set_opaque(conf, h);
+  rd_kafka_conf_set_log_cb(conf, on_log);
+  rd_kafka_conf_set_error_cb(conf, on_error);
+  if (report) rd_kafka_conf_set_dr_msg_cb(conf, report);
+  if (h->role == HANDLE_PUBLISHER && h->statistics) rd_kafka_conf_set_stats_cb(conf, on_statistics);
+  if (h->token_file) {
+    rd_kafka_conf_set_oauthbearer_token_refresh_cb(conf, on_token);
+    rd_kafka_conf_enable_sasl_queue(conf, 1);
+  }
+  if (h->role != HANDLE_TRIAL) rd_kafka_conf_interceptor_add_on_new(conf, "busbridge", on_new, h);
+}
+
+/* Tokens are asked for on a thread of librdkafka's own, whoever polls. */
+static enum status serve_tokens(struct handle *h, struct error *err) {
+  if (!h->token_file) return ST_OK;
+  rd_kafka_error_t *error = rd_kafka_sasl_background_callbacks_enable(h->rk);
+  if (!error) return ST_OK;
+  enum status st =
+      error_set(err, ST_INVALID, "kafka.%s: %s", TOKEN_FILE, rd_kafka_error_string(error));
+  rd_kafka_error_destroy(error);
+  handle_close(h);
+  return st;
+}
+
 enum status handle_open(struct handle *h, const struct kafka_config *config, enum handle_role role,
                         struct log *log, handle_report_fn report, void *owner, struct error *err) {
   *h = (struct handle){.log = log,
@@ -361,22 +405,16 @@ enum status handle_open(struct handle *h, const struct kafka_config *config, enu
                        .statistics = config->statistics};
   mutex_init(&h->mutex);
   h->has_mutex = true;
-  h->servers = strdup(kafka_servers(config));
   h->scram_too_old = options_scram_too_old(config);
   rd_kafka_conf_t *conf = rd_kafka_conf_new();
-  enum status st =
-      h->servers ? set_all(conf, config, role, err) : error_set(err, ST_NO_MEMORY, "out of memory");
+  enum status st = copy_places(h, config, err);
+  if (st == ST_OK) st = set_all(conf, config, role, err);
   if (st != ST_OK) goto out;
-  rd_kafka_conf_set_opaque(conf, h);
-  rd_kafka_conf_set_log_cb(conf, on_log);
-  rd_kafka_conf_set_error_cb(conf, on_error);
-  if (report) rd_kafka_conf_set_dr_msg_cb(conf, report);
-  if (role == HANDLE_PUBLISHER && h->statistics) rd_kafka_conf_set_stats_cb(conf, on_statistics);
-  if (role != HANDLE_TRIAL) rd_kafka_conf_interceptor_add_on_new(conf, "busbridge", on_new, h);
+  set_callbacks(h, conf, report);
   char words[512] = "";
   h->rk = rd_kafka_new(role & CONSUMERS ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, words,
                        sizeof words);
-  if (h->rk) return ST_OK; /* conf is librdkafka's now */
+  if (h->rk) return serve_tokens(h, err); /* conf is librdkafka's now */
   st = error_set(err, ST_INVALID, "kafka.*: %s", words);
 out:
   /* When rd_kafka_new fails after its interceptors were called it has freed part of conf, and
@@ -392,7 +430,8 @@ void handle_close(struct handle *h) {
   if (h->rk) rd_kafka_destroy_flags(h->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
   h->rk = NULL;
   free(h->servers);
-  h->servers = NULL;
+  free(h->token_file);
+  h->servers = h->token_file = NULL;
   if (h->has_mutex) mutex_destroy(&h->mutex);
   h->has_mutex = false;
 }

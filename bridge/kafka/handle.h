@@ -59,6 +59,7 @@ struct handle {
   struct statistics *statistics;     /* of the configuration */
   bool specific;                     /* words say more than "all brokers are down" */
   char *servers;      /* where brokers are looked for: what remedies and advertised.c go by */
+  char *token_file;   /* of OAUTHBEARER; NULL: none */
   bool scram_too_old; /* of the configuration */
   /* A broker of the list has answered; so has one under the name it gave; or cannot be reached by
    * it: words say so. */

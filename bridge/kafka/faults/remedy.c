@@ -14,6 +14,12 @@
 
 /* ---- causes ---- */
 
+/* Of a login: what Kafka says of a token, and librdkafka where it was given none. */
+static enum kafka_cause cause_of_login(const char *words) {
+  return strstr(words, "OAUTHBEARER token") || strstr(words, "invalid_token") ? CAUSE_TOKEN
+                                                                              : CAUSE_LOGIN;
+}
+
 /* A connection that ends while it is made may be one of the wrong protocol: librdkafka's words
  * tell, no code does. */
 static enum kafka_cause cause_of_link(const char *words) {
@@ -37,7 +43,7 @@ enum kafka_cause kafka_cause_of(int code, const char *words) {
   case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
   case RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM:
   case RD_KAFKA_RESP_ERR_ILLEGAL_SASL_STATE:
-  case RD_KAFKA_RESP_ERR_UNACCEPTABLE_CREDENTIAL: return CAUSE_LOGIN;
+  case RD_KAFKA_RESP_ERR_UNACCEPTABLE_CREDENTIAL: return cause_of_login(words);
   case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED: return CAUSE_CLUSTER_DENIED;
   case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED: return CAUSE_TRANSACTION_DENIED;
   case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED: return CAUSE_GROUP_DENIED;
@@ -103,6 +109,8 @@ static const char *const plain[CAUSE_DESCRIPTORS + 1] = {
     [CAUSE_LOGIN] =
         "Fix kafka.sasl.username, kafka.sasl.password or kafka.sasl.mechanism; the broker's log "
         "names the login that failed",
+    [CAUSE_TOKEN] = "Put a token that lasts, and that the broker takes, into the file of "
+                    "kafka.sasl.oauthbearer.token.location: it is read again within a minute",
     [CAUSE_REPLICAS] =
         "Bring the missing brokers back: fewer replicas are in sync than the topic's "
         "min.insync.replicas",

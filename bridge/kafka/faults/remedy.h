@@ -17,6 +17,7 @@ enum kafka_cause {
   CAUSE_CERTIFICATE,    /* TLS fails */
   CAUSE_LOGIN,          /* the login is refused */
   CAUSE_SCRAM,          /* likewise, and this librdkafka cannot log in to Kafka 4 that way */
+  CAUSE_TOKEN,          /* OAUTHBEARER: there is no token that lasts, or the broker refuses it */
   CAUSE_CLUSTER_DENIED, /* no right to ... */
   CAUSE_TRANSACTION_DENIED,
   CAUSE_GROUP_DENIED,

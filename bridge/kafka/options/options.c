@@ -98,12 +98,45 @@ static enum status check_room(const struct kafka_config *config, struct error *e
       (long long)record, (long long)room, (long long)(record / 1024 + 1));
 }
 
+/* ---- a login by token ---- */
+
+static enum status check_token(const struct kafka_config *config, struct error *err) {
+  const char *file = options_text(config, TOKEN_FILE, TOKEN_FILE, NULL);
+  const char *method = options_text(config, "sasl.oauthbearer.method", "", "");
+  const char *own = options_text(config, "enable.sasl.oauthbearer.unsecure.jwt", "", "false");
+  bool bearer =
+      strcasecmp(options_text(config, "sasl.mechanisms", "sasl.mechanism", ""), "OAUTHBEARER") == 0;
+  bool other = strcasecmp(method, "oidc") == 0 || strcasecmp(own, "true") == 0 ||
+               strcasecmp(own, "t") == 0 || strcmp(own, "1") == 0;
+  if (file && !*file)
+    return error_set(err, ST_INVALID, "kafka.%s is empty: name the file that holds the token",
+                     TOKEN_FILE);
+  if (file && !bearer)
+    return error_set(err, ST_INVALID,
+                     "kafka.%s is used by OAUTHBEARER alone: set kafka.sasl.mechanism = "
+                     "OAUTHBEARER, or remove it",
+                     TOKEN_FILE);
+  if (file && other)
+    return error_set(err, ST_INVALID, "kafka.%s and kafka.%s both give a token: remove one of them",
+                     TOKEN_FILE,
+                     *method ? "sasl.oauthbearer.method" : "enable.sasl.oauthbearer.unsecure.jwt");
+  if (bearer && !file && !other)
+    return error_set(err, ST_INVALID,
+                     "kafka.sasl.mechanism = OAUTHBEARER needs a token: set kafka.%s to a file "
+                     "that holds one and is renewed",
+                     TOKEN_FILE);
+  return ST_OK;
+}
+
+/* ---- all of them ---- */
+
 enum status options_check(const struct kafka_config *config, struct error *err) {
   enum status st = ST_OK;
   for (size_t i = 0; st == ST_OK && i < config->count; i++) {
     st = check_pair(&config->pairs[i], err);
     if (st == ST_OK) st = check_servers(&config->pairs[i], err);
   }
+  if (st == ST_OK) st = check_token(config, err);
   return st == ST_OK ? check_room(config, err) : st;
 }
 

@@ -9,6 +9,9 @@
 
 #include "bridge/kafka/client.h"
 
+/* Ours, among librdkafka's: the file of OAUTHBEARER's token. */
+#define TOKEN_FILE "sasl.oauthbearer.token.location"
+
 enum option_kind { OPTION_UNKNOWN, OPTION_PASSED, OPTION_CHECKED, OPTION_REFUSED };
 enum option_kind option_kind(const char *key);
 const char *option_refusal(const char *key); /* why it cannot be set, NULL: it can */
