@@ -136,6 +136,34 @@ class Sqlite(harness.BusTest):
         for word in words:
             self.assertIn(word, program.stderr())
 
+    def test_what_a_backup_restored_beside_a_running_worker_brings_back_is_not_published_again(self):
+        self.init()
+        worker = self.start_worker()
+        self.insert("a")
+        self.wait_empty()
+        backup = sqlite3.connect(self.dir / "backup.db", isolation_level=None)
+        self.addCleanup(backup.close)
+        self.db.backup(backup)
+        self.insert("b")
+        self.wait_empty()
+        backup.execute("INSERT INTO busbridge_outbox (id, name, key, payload) VALUES ('b', 'quality.checked', 'c-1', ?)",
+                       (json.dumps({"content_id": "c-1", "score": 1.0, "check_types": [], "passed": True, "issues": []}),))
+        backup.backup(self.db)
+        self.assertEqual(worker.wait(), 75, worker.stderr())
+        self.assertIn("went back", worker.stderr())
+        self.assertEqual([id for _, id in self.records()], ["a", "b"])
+
+    def test_a_worker_ends_when_another_database_is_put_in_the_place_of_its_own(self):
+        self.init()
+        worker = self.start_worker()
+        self.insert("a")
+        self.wait_empty()
+        with sqlite3.connect(self.dir / "backup.db") as backup:
+            self.db.backup(backup)
+        os.rename(self.dir / "backup.db", self.file)
+        self.assertEqual(worker.wait(), 75, worker.stderr())
+        self.assertIn("put in its place", worker.stderr())
+
     def test_a_database_that_cannot_be_an_outbox_is_refused_with_the_remedy(self):
         self.refused("there is no database")
         self.assertFalse(self.file.exists())

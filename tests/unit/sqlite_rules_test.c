@@ -105,6 +105,75 @@ RULE_OF(no_read_outlives_its_step) {
   sqlite3_close(db);
 }
 
+/* A list of what was taken last. */
+static enum status write_one(struct box *b, struct manifest *m, uint64_t number) {
+  static struct manifest_entry entry;
+  entry = (struct manifest_entry){.id = SPAN("a"), .topic = SPAN("t"), .ref = b->refs[0]};
+  *m = (struct manifest){.number = number, .count = 1, .entries = &entry};
+  return manifest_write(b->store, m, "nonce", &b->err);
+}
+
+static void publish(struct box *b, const char *id, uint64_t number) {
+  struct manifest m;
+  struct manifest_name name = {.number = number};
+  enum closing closing;
+  box_notice(b);
+  assert_string_equal(box_take_some(b), id);
+  OK(write_one(b, &m, number));
+  struct settling row = {.ref = &b->refs[0], .id = span_of(id), .fate = FATE_DONE};
+  memcpy(name.digest, m.digest, sizeof name.digest);
+  OK(store_settle(b->store, &row, 1, &name, &closing, &b->err));
+  assert_int_equal(closing, CLOSING_DONE);
+}
+
+static void copy(sqlite3 *to, sqlite3 *from) {
+  sqlite3_backup *all = sqlite3_backup_init(to, "main", from, "main");
+  assert_non_null(all);
+  assert_int_equal(sqlite3_backup_step(all, -1), SQLITE_DONE);
+  assert_int_equal(sqlite3_backup_finish(all), SQLITE_OK);
+}
+
+RULE_OF(what_a_restored_database_brings_back_is_in_no_batch) {
+  struct box *b = *state;
+  struct manifest m;
+  sqlite3 *db = beside(b), *backup = NULL;
+  box_emit(b, "first");
+  publish(b, "first", 1);
+  box_emit(b, "a");
+  assert_int_equal(sqlite3_open(":memory:", &backup), SQLITE_OK);
+  copy(backup, db); /* while the worker runs: its claim is in it */
+  publish(b, "a", 2);
+  OK(store_check(b->store, &b->err));
+  copy(db, backup);
+  assert_int_equal(number(db, "SELECT count(*) FROM busbridge_outbox"), 1); /* published already */
+  assert_int_equal(store_check(b->store, &b->err), ST_BUSY);
+  assert_int_equal(write_one(b, &m, 3), ST_BUSY);
+  assert_non_null(strstr(b->err.text, "went back: batch 2"));
+  assert_int_equal(number(db, "SELECT count(*) FROM busbridge_batch WHERE n > 1"), 0);
+  assert_int_equal(number(db, "SELECT count(*) FROM busbridge_outbox"), 1);
+  sqlite3_close(backup);
+  sqlite3_close(db);
+  box_restart(b); /* what is there is looked at anew */
+  OK(store_check(b->store, &b->err));
+}
+
+RULE_OF(a_database_in_whose_place_another_was_put_takes_no_batch) {
+  struct box *b = *state;
+  char aside[240];
+  struct manifest m;
+  box_emit(b, "a");
+  assert_string_equal(box_take_all(b), "a");
+  OK(store_check(b->store, &b->err));
+  snprintf(aside, sizeof aside, "%s.aside", b->dir);
+  assert_int_equal(rename(b->dir, aside), 0);
+  assert_int_equal(store_check(b->store, &b->err), ST_BUSY);
+  assert_int_equal(write_one(b, &m, 1), ST_BUSY);
+  assert_non_null(strstr(b->err.text, "put in its place"));
+  assert_int_equal(rename(aside, b->dir), 0);
+  OK(store_check(b->store, &b->err));
+  OK(write_one(b, &m, 1));
+}
+
 /* Locks that this process has on the file, by the kernel's list. */
 static unsigned locks_on(const char *path) {
   struct stat file;

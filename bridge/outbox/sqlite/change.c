@@ -192,7 +192,9 @@ enum status sq_settle(void *impl, struct db_change *list, size_t count,
   for (size_t i = 0; i < count && st == ST_OK; i++) st = carry_out(&c, &list[i]);
   if (st == ST_OK && closes) st = sq_mark_settled(c.s, closes->number, closes->digest, closed, err);
   for (unsigned m = 0; m < MADE; m++) sqlite3_finalize(c.made[m]);
-  return sq_end(c.s, st, err);
+  st = sq_end(c.s, st, err);
+  if (st == ST_OK && *closed) sq_witness(c.s, closes->number, closes->digest);
+  return st;
 }
 
 /* ---- dead letters ---- */

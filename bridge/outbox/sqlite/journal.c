@@ -2,6 +2,12 @@
  * One thread at a time, under a side's lock; a crash leaves each whole, or none. */
 #include "bridge/outbox/sqlite/sqlite.h"
 
+void sq_witness(struct sq *s, uint64_t number, const char *digest) {
+  if (number < s->witness.number) return;
+  s->witness = (struct manifest_name){.number = number};
+  snprintf(s->witness.digest, sizeof s->witness.digest, "%s", digest);
+}
+
 enum status sq_batch_write(void *impl, const struct db_batch *b, struct error *err) {
   struct sq *s = impl;
   struct sq_use u;
@@ -49,6 +55,7 @@ enum status sq_batch_settle(void *impl, uint64_t number, const char *digest, str
   enum status st = sq_begin(s, SQ_OWNED, err);
   if (st != ST_OK) return st;
   st = sq_end(s, sq_mark_settled(s, number, digest, &closed, err), err);
+  if (st == ST_OK && closed) sq_witness(s, number, digest);
   if (st != ST_OK || closed) return st;
   return error_set(err, ST_NOT_FOUND, "batch %llu is gone", (unsigned long long)number);
 }
@@ -59,7 +66,10 @@ enum status sq_batch_remove(void *impl, uint64_t number, const char *digest, str
   if (st != ST_OK) return st;
   st = run_named(s, "DELETE FROM main.busbridge_batch WHERE n = ?1 AND digest = ?2", number, digest,
                  NULL, err);
-  return sq_end(s, st, err);
+  st = sq_end(s, st, err);
+  bool witness = s->witness.number == number && !strcmp(s->witness.digest, digest);
+  if (st == ST_OK && witness) s->witness = (struct manifest_name){0};
+  return st;
 }
 
 static void take_text(struct sq_use *u, int column, char out[MANIFEST_DIGEST]) {

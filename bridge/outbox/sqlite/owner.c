@@ -75,6 +75,7 @@ static enum status take_over(struct sq *s, struct error *err) {
   if (st == ST_OK) st = drop_orphans(s, err);
   st = sq_end(s, st, err);
   if (st == ST_OK) memcpy(s->token, token, sizeof token);
+  s->witness = (struct manifest_name){0};
   return st;
 }
 
@@ -92,7 +93,8 @@ enum status sq_renew(void *impl, struct error *err) {
   char owner[40];
   enum status st = sq_lock_check(s, err);
   if (st == ST_OK) st = get_state(s, SIDE_WRITING, "owner", owner, sizeof owner, err);
-  if (st != ST_OK || strcmp(owner, s->token) == 0) return st;
+  if (st == ST_OK && strcmp(owner, s->token) == 0) return sq_same(s, err);
+  if (st != ST_OK) return st;
   return error_set(err, ST_BUSY, "the outbox in %s is not owned by this worker any more", s->path);
 }
 

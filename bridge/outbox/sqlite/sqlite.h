@@ -22,6 +22,7 @@ enum sq_kept {
   SQ_COMMIT,
   SQ_ROLLBACK,
   SQ_OWNER,
+  SQ_WITNESS,
   SQ_VERSION,
   SQ_ARRIVED,
   SQ_SCAN,
@@ -43,9 +44,12 @@ struct sq {
   struct sq_side sides[2]; /* by enum db_side; db NULL: not open */
   int lock;                /* descriptor of our own file, -1: it is not ours */
   char token[37];          /* of the claim */
-  bool unsynced;           /* something was committed that no FULL commit followed */
-  int watch;               /* inotify, or -1 */
-  int64_t version, quiet;  /* data_version when nothing was behind quiet */
+  /* The newest batch that we settled. Where it is not settled any more a copy was put back. digest
+   * "": none. */
+  struct manifest_name witness;
+  bool unsynced;          /* something was committed that no FULL commit followed */
+  int watch;              /* inotify, or -1 */
+  int64_t version, quiet; /* data_version when nothing was behind quiet */
 };
 
 /* place.c. Can an outbox be kept in the file of that name? ST_NOT_FOUND: there is none. */
@@ -103,6 +107,8 @@ enum { SQ_OWNED = 1, SQ_DURABLE = 2 };
 MUST_CHECK enum status sq_begin(struct sq *s, unsigned needs, struct error *err);
 /* Commits where st is ST_OK, else rolls back; err of a failed one is told. */
 MUST_CHECK enum status sq_end(struct sq *s, enum status st, struct error *err);
+/* On the writing side: our file lies there, and has what we settled. ST_BUSY: it went back. */
+MUST_CHECK enum status sq_same(struct sq *s, struct error *err);
 /* The one statement of a transaction. changes: NULL, or how many rows it changed. */
 MUST_CHECK enum status sq_run(struct sq_use *u, int *changes, const char *doing, struct error *err);
 
@@ -120,6 +126,7 @@ enum status sq_batch_list(void *, bool (*)(void *, const struct db_batch *), voi
                           struct error *);
 enum status sq_batch_read(void *, uint64_t, const char *, struct arena *, struct db_batch *,
                           struct error *);
+void sq_witness(struct sq *s, uint64_t number, const char *digest); /* its settling is committed */
 /* Within a transaction: *closed, was there one? */
 MUST_CHECK enum status sq_mark_settled(struct sq *s, uint64_t number, const char *digest,
                                        bool *closed, struct error *err);

@@ -7,6 +7,7 @@ static const char *const kept_sql[SQ_KEPT] = {
     [SQ_COMMIT] = "COMMIT",
     [SQ_ROLLBACK] = "ROLLBACK",
     [SQ_OWNER] = "SELECT 1 FROM main.busbridge_state WHERE name = 'owner' AND value = ?1",
+    [SQ_WITNESS] = "SELECT 1 FROM main.busbridge_batch WHERE n = ?1 AND digest = ?2 AND settled",
     [SQ_VERSION] = "PRAGMA data_version",
     [SQ_ARRIVED] = "SELECT 1 FROM main.busbridge_outbox WHERE seq > ?1 LIMIT 1",
     [SQ_SCAN] =

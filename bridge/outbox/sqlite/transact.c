@@ -32,12 +32,43 @@ static enum status check_owner(struct sq *s, struct error *err) {
   return error_set(err, ST_BUSY, "the outbox in %s is not owned by this worker any more", s->path);
 }
 
+/* Whoever restores a backup by renaming leaves us the file that lay there before. */
+static enum status see_it_there(struct sq *s, struct error *err) {
+  int moved = 0;
+  sqlite3_file_control(s->sides[SIDE_WRITING].db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+  if (!moved) return ST_OK;
+  return error_set(err, ST_BUSY,
+                   "the database %s was moved away or another was put in its place while this "
+                   "worker had it open; nothing more is published from the one that lay there. "
+                   "Stop the worker before a database is restored, and start it afterwards",
+                   s->path);
+}
+
+enum status sq_same(struct sq *s, struct error *err) {
+  struct sq_use u;
+  enum status st = see_it_there(s, err);
+  if (st != ST_OK || !*s->witness.digest) return st;
+  st = sq_use_kept(s, SIDE_WRITING, SQ_WITNESS, &u, err);
+  if (st != ST_OK) return st;
+  sq_bind_int(&u, 1, (int64_t)s->witness.number);
+  sq_bind_text(&u, 2, span_of(s->witness.digest));
+  bool there = sq_row(&u);
+  st = sq_done(&u, "looking whether it went back", err);
+  if (st != ST_OK || there) return st;
+  return error_set(err, ST_BUSY,
+                   "the database %s went back: batch %llu, which was settled, is not (a backup was "
+                   "restored into it); nothing is published before what it lost is known. Stop the "
+                   "worker before a database is restored, and start it afterwards",
+                   s->path, (unsigned long long)s->witness.number);
+}
+
 enum status sq_begin(struct sq *s, unsigned needs, struct error *err) {
   enum status st = sq_side(s, SIDE_WRITING, err);
   if (st == ST_OK) st = set_full(s, needs & SQ_DURABLE, err);
   if (st == ST_OK) st = run_kept(s, SQ_BEGIN, err);
   if (st != ST_OK || !(needs & SQ_OWNED)) return st;
   st = check_owner(s, err);
+  if (st == ST_OK) st = sq_same(s, err);
   return st == ST_OK ? st : sq_end(s, st, err);
 }
 
