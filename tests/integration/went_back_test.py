@@ -95,6 +95,15 @@ class Postgres(WentBack):
         self.init()
         self.went_back(self.take_copy, self.restore)
 
+    def test_a_copy_from_before_the_first_start_of_a_worker(self):
+        self.init()
+        self.insert("pending-0", "pending-1")
+        self.take_copy()
+        self.relay_all()
+        self.restore()
+        self.relay_all()
+        self.assertEqual(sorted(self.ids()), ["pending-0", "pending-1"])
+
     def test_a_worker_that_meets_it_while_it_runs_ends_and_the_next_one_resolves_it(self):
         self.init()
         self.insert("before-0", "before-1")

@@ -95,11 +95,13 @@ CREATE TABLE :"schema".due (
 );
 CREATE INDEX due_id ON :"schema".due (id);
 
--- migration: the number of the last of these scripts. id: of the outbox, given when it is first opened to be changed.
+-- migration: the number of the last of these scripts. id: of the outbox.
 CREATE TABLE :"schema".state (
   name  pg_catalog.text PRIMARY KEY,
   value pg_catalog.text NOT NULL
 );
 
 INSERT INTO :"schema".lane (lane) VALUES (0);
-INSERT INTO :"schema".state (name, value) VALUES ('migration', '1');
+-- The id is in every backup, whoever starts first: without it a restored outbox would be taken for a new one, and publish all again.
+INSERT INTO :"schema".state (name, value) VALUES
+  ('migration', '1'), ('id', pg_catalog.gen_random_uuid()::pg_catalog.text);

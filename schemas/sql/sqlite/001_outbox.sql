@@ -80,3 +80,8 @@ CREATE TABLE busbridge_state (
   name  TEXT NOT NULL PRIMARY KEY,
   value TEXT NOT NULL
 ) STRICT;
+
+-- The id is in every backup, whoever starts first: without it a restored outbox would be taken for a new one, and publish all again.
+INSERT INTO busbridge_state (name, value) VALUES ('id', lower(
+  hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-8' || substr(hex(randomblob(2)), 2) || '-' ||
+  hex(randomblob(6))));
